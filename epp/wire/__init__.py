@@ -1,0 +1,1 @@
+"""Bytes to messages and back: the ext_proc and health protocols as small dataclasses, without gRPC."""
