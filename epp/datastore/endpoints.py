@@ -1,0 +1,252 @@
+"""The endpoints of the pool as numpy columns, and what is known and reserved of each.
+
+An endpoint has a slot, its index in every column, for as long as it is in the pool. Columns grow by
+doubling. What was never told is NaN, never 0: an endpoint of which nothing is known is not idle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epp.types import EndpointSpec, LoadSample
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Slots = NDArray[np.intp]
+
+_FIRST_CAPACITY = 16
+
+
+@dataclass(slots=True, eq=False)
+class Endpoint:
+    """One endpoint while it is in the pool. `slot` is -1 once it has left."""
+
+    spec: EndpointSpec
+    slot: int
+    base_models: frozenset[str] = field(default_factory=frozenset)  # by its model list; empty: not told
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.spec.name} {self.spec.address} slot={self.slot}>"
+
+
+class Endpoints:
+    """All endpoints of the pool. Columns hold one value per slot; units are named beside them."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Endpoint] = {}
+        self.by_slot: list[Endpoint | None] = [None] * _FIRST_CAPACITY
+        self._free = list(range(_FIRST_CAPACITY - 1, -1, -1))
+        self._slots: Slots = np.empty(0, np.intp)
+        self._ready_slots: Slots = np.empty(0, np.intp)
+        n = _FIRST_CAPACITY
+        self.waiting: Floats = np.full(n, np.nan)  # requests queued in the engine
+        self.running: Floats = np.full(n, np.nan)  # requests in the engine's batch
+        self.kv_usage: Floats = np.full(n, np.nan)  # 0..1 of KV blocks held by running requests
+        self.cache_tokens: Floats = np.full(n, np.nan)  # tokens that fit in the KV cache
+        self.max_lora: Floats = np.full(n, np.nan)  # adapters that fit in a batch
+        self.load_at: Floats = np.full(n, -np.inf)  # when waiting and kv_usage were last told, seconds
+        self.load_interval: Floats = np.zeros(n)  # seconds after which fresh load may be expected
+        self.in_flight: Ints = np.zeros(n, np.int64)  # requests placed and not yet ended
+        self.in_flight_tokens: Ints = np.zeros(n, np.int64)  # their estimated tokens
+        self.picked_at: Ints = np.zeros(n, np.int64)  # number of the last pick, for ties
+        self.picks: Ints = np.zeros(n, np.int64)  # requests placed since the endpoint came
+        self._pick_number = 0
+
+    def __repr__(self) -> str:
+        return f"<Endpoints {len(self.by_name)} in_flight={int(self.in_flight.sum())}>"
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self.by_name.values())
+
+    # Membership ------------------------------------------------------------------------------------------
+
+    def add(self, spec: EndpointSpec) -> Endpoint:
+        """A new endpoint, of which nothing is known yet."""
+        if not self._free:
+            self._grow()
+        endpoint = Endpoint(spec, self._free.pop())
+        self.by_name[spec.name] = endpoint
+        self.by_slot[endpoint.slot] = endpoint
+        self._reset(endpoint.slot)
+        self._index()
+        return endpoint
+
+    def update(self, endpoint: Endpoint, spec: EndpointSpec) -> None:
+        """The same endpoint with other labels or readiness; its load and reservations stay."""
+        endpoint.spec = spec
+        self._index()
+
+    def remove(self, endpoint: Endpoint) -> None:
+        """The endpoint leaves; what is reserved on it is forgotten."""
+        del self.by_name[endpoint.spec.name]
+        self.by_slot[endpoint.slot] = None
+        self._free.append(endpoint.slot)
+        endpoint.slot = -1
+        self._index()
+
+    @property
+    def ready_slots(self) -> Slots:
+        """Slots of the endpoints that their source calls ready. Not to be written to."""
+        return self._ready_slots
+
+    @property
+    def slots(self) -> Slots:
+        """Slots of all endpoints. Not to be written to."""
+        return self._slots
+
+    def matching(self, subset: frozenset[str]) -> Slots:
+        """Slots of the ready endpoints whose "ip" or "ip:port" is in `subset`."""
+        chosen = [e.slot for e in self if e.spec.ready and _in_subset(e.spec, subset)]
+        return np.array(chosen, np.intp)
+
+    # Load ------------------------------------------------------------------------------------------------
+
+    def told(self, endpoint: Endpoint, sample: LoadSample, now: float, interval: float | None = None) -> None:
+        """Takes over what `sample` says and leaves the rest as it was.
+
+        `interval`: seconds until more may be expected; None leaves it as it was. The load counts as told
+        when the queue or the KV cache use was.
+        """
+        slot = endpoint.slot
+        for column, value in (
+            (self.waiting, sample.waiting),
+            (self.running, sample.running),
+            (self.kv_usage, sample.kv_usage),
+            (self.max_lora, sample.max_lora),
+        ):
+            if value is not None:
+                column[slot] = value
+        if sample.block_size is not None and sample.num_blocks is not None:
+            self.cache_tokens[slot] = sample.block_size * sample.num_blocks
+        if sample.waiting is not None or sample.kv_usage is not None:
+            self.load_at[slot] = now
+        if interval is not None:
+            self.load_interval[slot] = interval
+
+    def fresh(self, slots: Slots, now: float, threshold: float) -> Mask:
+        """Which of `slots` told their load within `threshold` seconds of when it could be expected."""
+        return now - self.load_at[slots] <= threshold + self.load_interval[slots]
+
+    # Reservations ----------------------------------------------------------------------------------------
+
+    def reserve(self, endpoint: Endpoint, tokens: int) -> None:
+        """Counts a request of `tokens` as in flight from now on."""
+        slot = endpoint.slot
+        self._pick_number += 1
+        self.picked_at[slot] = self._pick_number
+        self.picks[slot] += 1
+        self.in_flight[slot] += 1
+        self.in_flight_tokens[slot] += tokens
+
+    def release(self, endpoint: Endpoint, tokens: int) -> None:
+        """Gives back what `reserve` took, unless the endpoint has left since."""
+        if endpoint.slot >= 0:
+            self.in_flight[endpoint.slot] -= 1
+            self.in_flight_tokens[endpoint.slot] -= tokens
+
+    # ------------------------------------------------------------------------------------------------------
+
+    def _columns(self) -> Iterable[tuple[str, NDArray[np.float64] | NDArray[np.int64]]]:
+        return ((name, value) for name, value in vars(self).items() if _is_column(name, value))
+
+    def _reset(self, slot: int) -> None:
+        for name in ("waiting", "running", "kv_usage", "cache_tokens", "max_lora"):
+            getattr(self, name)[slot] = np.nan
+        self.load_at[slot] = -np.inf
+        for name in ("load_interval", "in_flight", "in_flight_tokens", "picked_at", "picks"):
+            getattr(self, name)[slot] = 0
+
+    def _grow(self) -> None:
+        old = len(self.by_slot)
+        for name, column in list(self._columns()):
+            setattr(self, name, np.concatenate([column, np.zeros(old, column.dtype)]))
+        self.by_slot.extend([None] * old)
+        self._free = list(range(2 * old - 1, old - 1, -1))
+
+    def _index(self) -> None:
+        self._slots = np.array([e.slot for e in self], np.intp)
+        self._ready_slots = np.array([e.slot for e in self if e.spec.ready], np.intp)
+
+
+def _is_column(name: str, value: object) -> bool:
+    return isinstance(value, np.ndarray) and not name.startswith("_")
+
+
+def _in_subset(spec: EndpointSpec, subset: frozenset[str]) -> bool:
+    return spec.address in subset or spec.host in subset or f"[{spec.host}]" in subset
+
+
+class Candidates:
+    """The endpoints that one request may go to: every attribute is an array, one value per candidate.
+
+    This is what filters and scorers see. `slots` are the candidates' slots in the pool's columns; `now` is
+    the time of the decision in seconds.
+    """
+
+    __slots__ = ("_endpoints", "now", "slots")
+
+    def __init__(self, endpoints: Endpoints, slots: Slots, now: float) -> None:
+        self._endpoints = endpoints
+        self.slots = slots
+        self.now = now
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        by_slot = self._endpoints.by_slot
+        for slot in self.slots.tolist():
+            endpoint = by_slot[slot]
+            assert endpoint is not None  # candidates are made and used in one step, with no change between
+            yield endpoint
+
+    def only(self, mask: Mask) -> Candidates:
+        """The candidates where `mask` is true."""
+        return Candidates(self._endpoints, self.slots[mask], self.now)
+
+    @property
+    def waiting(self) -> Floats:
+        """Requests queued in the engine; NaN: unknown."""
+        return self._endpoints.waiting[self.slots]
+
+    @property
+    def running(self) -> Floats:
+        """Requests in the engine's batch; NaN: unknown."""
+        return self._endpoints.running[self.slots]
+
+    @property
+    def kv_usage(self) -> Floats:
+        """0..1 of the KV blocks held by running requests; NaN: unknown."""
+        return self._endpoints.kv_usage[self.slots]
+
+    @property
+    def max_lora(self) -> Floats:
+        """Adapters that fit in a batch; NaN: unknown."""
+        return self._endpoints.max_lora[self.slots]
+
+    @property
+    def in_flight(self) -> Ints:
+        """Requests placed by this picker and not yet ended."""
+        return self._endpoints.in_flight[self.slots]
+
+    @property
+    def in_flight_tokens(self) -> Ints:
+        """Estimated tokens of the requests in flight."""
+        return self._endpoints.in_flight_tokens[self.slots]
+
+    @property
+    def picked_at(self) -> Ints:
+        """Number of the last pick of each; the lowest was not used for longest."""
+        return self._endpoints.picked_at[self.slots]
+
+    def fresh(self, threshold: float) -> Mask:
+        """Which candidates told their load within `threshold` seconds of when it could be expected."""
+        return self._endpoints.fresh(self.slots, self.now, threshold)
