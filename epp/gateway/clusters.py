@@ -1,0 +1,191 @@
+"""The servers' side of the bootstrap: the model servers in either shape, and the picker. Pure."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+from epp.extproc.names import DESTINATION, LB_NAMESPACE
+from epp.gateway.settings import GatewaySettings, TcpAddress, UnixAddress, read_address
+
+MODEL_SERVERS = "model-servers"
+PICKER = "picker"
+
+# Bytes that Envoy holds for one connection, and of one body for sending it again. In the streamed modes it is
+# where flow control begins, not a limit of the body; in the buffered modes a longer body is answered 413.
+# Envoy's default of 1 MiB stands in the way of prompts that vLLM takes: 1 M tokens are about 4 MB of text.
+BUFFER_LIMIT = 8 * 1024 * 1024
+
+# Envoy's default circuit breakers let 1024 requests (and 3 retries) be under way and answer 503 to the rest.
+# A generation runs for minutes, and how many may wait is the picker's affair: as in the reference's chart,
+# high enough never to be what throttles.
+UNDER_WAY = 40_000
+
+# Seconds to a TCP connection: long enough for two lost SYNs (sent again after 1 s and 3 s).
+CONNECT_TIMEOUT = 5
+
+# Seconds until Envoy closes an idle connection to a model server. uvicorn, which serves vLLM, closes after 5;
+# a request sent just then would be lost, so Envoy has to be the first.
+UPSTREAM_IDLE_TIMEOUT = 4
+
+# Seconds between two looks at the picker's health, and how long one may take. Three bad looks and it is out:
+# a picker that hangs, and does not just refuse connections, is noticed after about six seconds.
+HEALTH_INTERVAL = 2
+HEALTH_TIMEOUT = 2
+UNHEALTHY_AFTER = 3
+
+# Seconds between two looks at a picker that is out: what a restarted one waits for at most.
+UNHEALTHY_INTERVAL = 0.5
+
+# The name under which the picker reports the health of its ext_proc service.
+HEALTH_SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+
+_POLICIES = "type.googleapis.com/envoy.extensions.load_balancing_policies"
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+Json = dict[str, Any]
+
+
+def seconds(value: float) -> str:
+    """A protobuf Duration as JSON writes it."""
+    return f"{value:g}s"
+
+
+def model_servers(settings: GatewaySettings) -> Json:
+    """The cluster of the vLLM servers, which follows the picker's choice in the shape asked for."""
+    shape = _override_host(settings) if settings.cluster == "override_host" else _original_dst()
+    return {
+        "name": MODEL_SERVERS,
+        **shape,
+        "connect_timeout": seconds(CONNECT_TIMEOUT),
+        "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
+        "circuit_breakers": _circuit_breakers(),
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: {
+                "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+                "common_http_protocol_options": {"idle_timeout": seconds(UPSTREAM_IDLE_TIMEOUT)},
+                "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}},
+            }
+        },
+    }
+
+
+def picker(settings: GatewaySettings) -> Json:
+    """The cluster of the picker: HTTP/2, over TLS unless that is switched off."""
+    address = read_address(settings.picker)
+    cluster: Json = {
+        "name": PICKER,
+        "type": "STRICT_DNS" if isinstance(address, TcpAddress) and not address.is_ip else "STATIC",
+        "connect_timeout": seconds(CONNECT_TIMEOUT),
+        "circuit_breakers": _circuit_breakers(),
+        "load_assignment": {
+            "cluster_name": PICKER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _envoy_address(address)}}]}],
+        },
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: {
+                "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+    }
+    if settings.picker_tls:
+        cluster["transport_socket"] = _tls(address, settings.picker_ca)
+    if settings.picker_health_check:
+        cluster |= _health_check()
+    return cluster
+
+
+def _override_host(settings: GatewaySettings) -> Json:
+    """Endpoints from a file; the picker's list first, in its order, and least-loaded where it has none left.
+
+    The metadata stands before the header because no client can reach it.
+    """
+    file = PurePath(settings.eds_file)
+    sources = [
+        {"metadata": {"key": LB_NAMESPACE, "path": [{"key": DESTINATION}]}},
+        {"header": DESTINATION},
+    ]
+    fallback = _policy("least_request", "LeastRequest", {})
+    override = _policy(
+        "override_host",
+        "OverrideHost",
+        {"override_host_sources": sources, "fallback_policy": {"policies": [fallback]}},
+    )
+    return {
+        "type": "EDS",
+        "eds_cluster_config": {
+            "eds_config": {
+                "resource_api_version": "V3",
+                "path_config_source": {"path": str(file), "watched_directory": {"path": str(file.parent)}},
+            }
+        },
+        "load_balancing_policy": {"policies": [override]},
+    }
+
+
+def _original_dst() -> Json:
+    return {
+        "type": "ORIGINAL_DST",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "original_dst_lb_config": {"use_http_header": True, "http_header_name": DESTINATION},
+    }
+
+
+def _policy(name: str, message: str, fields: Json) -> Json:
+    return {
+        "typed_extension_config": {
+            "name": f"envoy.load_balancing_policies.{name}",
+            "typed_config": {"@type": f"{_POLICIES}.{name}.v3.{message}", **fields},
+        }
+    }
+
+
+def _circuit_breakers() -> Json:
+    limits = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+    return {"thresholds": [dict.fromkeys(limits, UNDER_WAY)]}
+
+
+def _envoy_address(address: TcpAddress | UnixAddress) -> Json:
+    if isinstance(address, UnixAddress):
+        return {"pipe": {"path": address.path}}
+    return {"socket_address": {"address": address.host, "port_value": address.port}}
+
+
+def _tls(address: TcpAddress | UnixAddress, ca: str) -> Json:
+    common: Json = {"alpn_protocols": ["h2"]}
+    if ca and isinstance(address, TcpAddress):
+        kind = "IP_ADDRESS" if address.is_ip else "DNS"
+        common["validation_context"] = {
+            "trusted_ca": {"filename": ca},
+            "match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": address.host}}],
+        }
+    context: Json = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": common,
+    }
+    if isinstance(address, TcpAddress) and not address.is_ip:
+        context["sni"] = address.host
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def _health_check() -> Json:
+    """A picker that fails it gets no new streams and loses those that it has.
+
+    Without it a picker that hangs would keep its streams up to the message timeout, also with --fail-open.
+    """
+    check = {
+        "interval": seconds(HEALTH_INTERVAL),
+        "no_traffic_interval": seconds(HEALTH_INTERVAL),  # Envoy's default of 60 s is how late it would know
+        "unhealthy_interval": seconds(UNHEALTHY_INTERVAL),
+        "timeout": seconds(HEALTH_TIMEOUT),
+        "unhealthy_threshold": UNHEALTHY_AFTER,
+        "healthy_threshold": 1,
+        "grpc_health_check": {"service_name": HEALTH_SERVICE},
+    }
+    return {
+        "health_checks": [check],
+        "close_connections_on_host_health_failure": True,
+        # Envoy's default of 50 % would go on using the only picker there is.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+    }
