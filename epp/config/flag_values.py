@@ -7,9 +7,13 @@ import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, NewType, Union, get_args, get_origin
 
 from epp.config.durations import Seconds, format_duration, parse_duration
+
+# Text that loses a pair of double quotes around it: the reference's charts write some values with quotes that
+# no shell takes away, as in --total-queued-requests-metric="sglang:num_queue_reqs".
+Unquoted = NewType("Unquoted", str)
 
 # What Go's strconv.ParseBool takes.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -82,6 +86,10 @@ def _read_float(text: str) -> float:
     return value
 
 
+def _read_unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
 def _read_choice(text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise ValueError(f'"{text}" is not one of {", ".join(choices)}')
@@ -90,6 +98,7 @@ def _read_choice(text: str, choices: tuple[str, ...]) -> str:
 
 _SCALARS: dict[Any, ValueKind] = {
     str: ValueKind("string", str, str),
+    Unquoted: ValueKind("string", _read_unquoted, str),
     int: ValueKind("int", _read_int, str),
     float: ValueKind("number", _read_float, str),
     bool: ValueKind("", _read_bool, lambda value: "true" if value else "false", bare=True),

@@ -1,0 +1,1 @@
+"""What exists: the sources that tell the picker of its pool, all behind one port."""
