@@ -1,1 +1,1 @@
-"""What the picker knows: the pool, its endpoints as columns, objectives, rewrites, adapters, cached prefixes."""
+"""What the picker knows: pool, endpoints as columns, objectives, rewrites, adapters, cached prefixes."""

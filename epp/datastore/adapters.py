@@ -52,13 +52,14 @@ class Adapters:
     def __init__(self) -> None:
         self.shelves: dict[int, Shelf] = {}
         self._names: Counter[str] = Counter()  # adapter -> endpoints that list it
+        self._seen: set[str] = set()  # adapters that metrics have named, for endpoints without a list
 
     def __repr__(self) -> str:
         return f"<Adapters {len(self._names)} known, {len(self.shelves)} endpoints>"
 
     def is_adapter(self, model: str) -> bool:
-        """Whether any endpoint lists `model` as an adapter."""
-        return model in self._names
+        """Whether any endpoint lists `model` as an adapter, or has named it in its metrics."""
+        return model in self._names or model in self._seen
 
     def added(self, slot: int) -> None:
         """A new endpoint."""
@@ -83,6 +84,7 @@ class Adapters:
             shelf.resize(max_lora)
         if adapters is not None and adapters != shelf.told:
             shelf.told = adapters
+            self._seen |= adapters
             for adapter in sorted(adapters):
                 shelf.touch(adapter)
 

@@ -39,7 +39,8 @@ class Endpoints:
 
     def __init__(self) -> None:
         self.by_name: dict[str, Endpoint] = {}
-        self.by_slot: list[Endpoint | None] = [None] * _FIRST_CAPACITY
+        # Replaced, never changed: a record of a past decision keeps the roster that it was made with.
+        self.by_slot: tuple[Endpoint | None, ...] = (None,) * _FIRST_CAPACITY
         self._free = list(range(_FIRST_CAPACITY - 1, -1, -1))
         self._slots: Slots = np.empty(0, np.intp)
         self._ready_slots: Slots = np.empty(0, np.intp)
@@ -74,7 +75,7 @@ class Endpoints:
             self._grow()
         endpoint = Endpoint(spec, self._free.pop())
         self.by_name[spec.name] = endpoint
-        self.by_slot[endpoint.slot] = endpoint
+        self._seat(endpoint.slot, endpoint)
         self._reset(endpoint.slot)
         self._index()
         return endpoint
@@ -87,7 +88,7 @@ class Endpoints:
     def remove(self, endpoint: Endpoint) -> None:
         """The endpoint leaves; what is reserved on it is forgotten."""
         del self.by_name[endpoint.spec.name]
-        self.by_slot[endpoint.slot] = None
+        self._seat(endpoint.slot, None)
         self._free.append(endpoint.slot)
         endpoint.slot = -1
         self._index()
@@ -168,8 +169,11 @@ class Endpoints:
         old = len(self.by_slot)
         for name, column in list(self._columns()):
             setattr(self, name, np.concatenate([column, np.zeros(old, column.dtype)]))
-        self.by_slot.extend([None] * old)
+        self.by_slot += (None,) * old
         self._free = list(range(2 * old - 1, old - 1, -1))
+
+    def _seat(self, slot: int, endpoint: Endpoint | None) -> None:
+        self.by_slot = (*self.by_slot[:slot], endpoint, *self.by_slot[slot + 1 :])
 
     def _index(self) -> None:
         self._slots = np.array([e.slot for e in self], np.intp)
@@ -201,12 +205,16 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.slots)
 
-    def __iter__(self) -> Iterator[Endpoint]:
-        by_slot = self._endpoints.by_slot
-        for slot in self.slots.tolist():
-            endpoint = by_slot[slot]
-            assert endpoint is not None  # candidates are made and used in one step, with no change between
-            yield endpoint
+    @property
+    def roster(self) -> tuple[Endpoint | None, ...]:
+        """Every endpoint of the pool by its slot."""
+        return self._endpoints.by_slot
+
+    def at(self, index: int) -> Endpoint:
+        """The candidate at `index`."""
+        endpoint = self.roster[self.slots[index]]
+        assert endpoint is not None  # candidates are made and used in one step, with no change between
+        return endpoint
 
     def only(self, mask: Mask) -> Candidates:
         """The candidates where `mask` is true."""

@@ -76,14 +76,14 @@ class Datastore:
         removed = tuple(endpoint.spec for endpoint in gone)
         for endpoint in gone:
             self._remove(endpoint)
-        added = []
+        added: list[EndpointSpec] = []
         for spec in wanted.values():
-            endpoint = self.endpoints.by_name.get(spec.name)
-            if endpoint is None:
+            known = self.endpoints.by_name.get(spec.name)
+            if known is None:
                 self.adapters.added(self.endpoints.add(spec).slot)
                 added.append(spec)
-            elif endpoint.spec != spec:
-                self.endpoints.update(endpoint, spec)
+            elif known.spec != spec:
+                self.endpoints.update(known, spec)
         return Changes(tuple(added), removed)
 
     def _remove(self, endpoint: Endpoint) -> None:

@@ -1,0 +1,1 @@
+"""Who may go on, who waits, who is refused."""

@@ -1,0 +1,23 @@
+"""Arithmetic that several scorers share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from epp.datastore.endpoints import Floats
+
+
+def least_is_best(values: Floats) -> Floats:
+    """(max - x) / (max - min) over the known values: the least scores 1, the most 0; all 1 when equal.
+
+    NaN means unknown and scores 0 beside known values: what is not known is not taken for idle.
+    """
+    if not len(values):
+        return values
+    low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+    if not high > low:
+        unknown = np.isnan(values)
+        return np.ones(len(values)) if unknown.all() else np.where(unknown, 0.0, 1.0)
+    scores: Floats = (high - values) / (high - low)
+    scores[np.isnan(scores)] = 0.0
+    return scores

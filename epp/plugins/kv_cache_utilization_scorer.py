@@ -1,0 +1,16 @@
+"""kv-cache-utilization-scorer: the emptiest KV cache scores best (the reference's formula)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from epp.datastore.endpoints import Candidates, Floats
+from epp.types import InferenceRequest
+
+
+class KvCacheUtilizationScorer:
+    """Scores by the part of the KV cache that running requests hold."""
+
+    def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
+        """1 - usage; unknown counts as full."""
+        return np.nan_to_num(1.0 - endpoints.kv_usage, copy=False, nan=0.0)

@@ -1,0 +1,44 @@
+"""lora-affinity-scorer: an endpoint that has the request's adapter at hand scores best.
+
+The reference's steps (1, 0.8, 0.6, 0) over the picker's own book instead of the engine's metrics, which list
+neither loaded nor queued adapters (see epp.datastore.adapters).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from epp.datastore.adapters import Adapters, Shelf
+from epp.datastore.endpoints import Candidates, Floats
+from epp.types import InferenceRequest
+
+AT_HAND = 1.0  # in one of the engine's slots, or in flight
+FREE_SLOT = 0.8  # a load, and nothing is pushed out
+IDLE_SLOT = 0.6  # a load that pushes out an adapter without requests
+NO_SLOT = 0.0  # every slot is busy, so the request has to wait; or the endpoint cannot serve the adapter
+
+
+class LoraAffinityScorer:
+    """Scores by where the adapter is; the base model and models unknown as adapters suit all alike."""
+
+    def __init__(self, adapters: Adapters) -> None:
+        self._adapters = adapters
+
+    def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
+        """One of the four steps for each candidate."""
+        adapter = request.target_model
+        if not self._adapters.is_adapter(adapter):
+            return np.ones(len(endpoints))
+        shelves = self._adapters.shelves
+        return np.array([_step(shelves[slot], adapter) for slot in endpoints.slots.tolist()])
+
+
+def _step(shelf: Shelf, adapter: str) -> float:
+    busy = shelf.busy()
+    if adapter in busy or adapter in shelf.recent:
+        return AT_HAND
+    if shelf.listed is not None and adapter not in shelf.listed:
+        return NO_SLOT
+    if len(shelf.recent) < shelf.slots:
+        return FREE_SLOT
+    return IDLE_SLOT if len(busy) < shelf.slots else NO_SLOT

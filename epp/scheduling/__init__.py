@@ -1,0 +1,1 @@
+"""Choosing an endpoint: profiles of plugins, and decisions that can say why."""

@@ -1,0 +1,85 @@
+"""A profile: filters, weighted scorers and a picker, run in this order over the candidates' columns."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from epp.datastore.endpoints import Candidates
+from epp.errors import NoEndpointError
+from epp.plugin import Filter, Picker, PlacementObserver, Scorer
+from epp.scheduling.decision import Decision
+from epp.types import InferenceRequest
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFilter:
+    """A filter as a profile lists it."""
+
+    name: str
+    plugin: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedScorer:
+    """A scorer as a profile lists it."""
+
+    name: str
+    plugin: Scorer
+    weight: float
+
+
+class Profile:
+    """One way to choose an endpoint."""
+
+    def __init__(
+        self, name: str, filters: Sequence[NamedFilter], scorers: Sequence[WeightedScorer], picker: Picker
+    ) -> None:
+        self.name = name
+        self._filters = tuple(filters)
+        self._scorers = tuple(scorers)
+        self._picker = picker
+        self._weights = {scorer.name: scorer.weight for scorer in scorers}
+        plugins = (*(f.plugin for f in filters), *(s.plugin for s in scorers), picker)
+        self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PlacementObserver))
+
+    def __repr__(self) -> str:
+        scorers = " ".join(f"{scorer.name}*{scorer.weight:g}" for scorer in self._scorers)
+        return f"<Profile {self.name}: {scorers}>"
+
+    def run(self, request: InferenceRequest, candidates: Candidates, rng: random.Random) -> Decision:
+        """Chooses. Raises NoEndpointError if the filters leave nothing."""
+        removed: dict[str, int] = {}
+        for named in self._filters:
+            mask = named.plugin.filter(request, candidates)
+            if not mask.all():
+                kept = candidates.only(mask)
+                removed[named.name] = len(candidates) - len(kept)
+                candidates = kept
+        if not len(candidates):
+            raise NoEndpointError("no endpoint is left for the request after filtering")
+        totals = np.zeros(len(candidates))
+        scores = {}
+        for scorer in self._scorers:
+            values = scorer.plugin.score(request, candidates).clip(0.0, 1.0)
+            scores[scorer.name] = values
+            totals += scorer.weight * values
+        picks = self._picker.pick(totals, candidates, rng)
+        return Decision(
+            profile=self.name,
+            picked=tuple(candidates.at(index) for index in picks.tolist()),
+            candidates=candidates.slots,
+            roster=candidates.roster,
+            removed=removed,
+            scores=scores,
+            weights=self._weights,
+            totals=totals,
+        )
+
+    def placed(self, request: InferenceRequest, decision: Decision) -> None:
+        """Tells the plugins that want to know where the request goes."""
+        for observer in self._observers:
+            observer.placed(request, decision.picked[0])
