@@ -87,7 +87,7 @@ def _values(enum: EnumDescriptor) -> dict[str, int]:
 
 
 # Random messages of any type, from its descriptor: every field of every message may be there or not.
-# Hypothesis gives the seed only: drawn by it field by field, most messages are empty and the rest take seconds.
+# Hypothesis gives the seed only: drawn by it field by field, most messages are empty, the rest take seconds.
 
 SCALARS: dict[int, Callable[[Random], Any]] = {
     FieldDescriptor.TYPE_STRING: lambda rng: rng.choice(("", "x", "é\U0001f642", "x" * 200)),
