@@ -148,10 +148,9 @@ class Endpoints:
         self.in_flight_tokens[slot] += tokens
 
     def release(self, endpoint: Endpoint, tokens: int) -> None:
-        """Gives back what `reserve` took, unless the endpoint has left since."""
-        if endpoint.slot >= 0:
-            self.in_flight[endpoint.slot] -= 1
-            self.in_flight_tokens[endpoint.slot] -= tokens
+        """Gives back what `reserve` took."""
+        self.in_flight[endpoint.slot] -= 1
+        self.in_flight_tokens[endpoint.slot] -= tokens
 
     # ------------------------------------------------------------------------------------------------------
 
@@ -212,7 +211,7 @@ class Candidates:
 
     def at(self, index: int) -> Endpoint:
         """The candidate at `index`."""
-        endpoint = self.roster[self.slots[index]]
+        endpoint = self.roster[int(self.slots[index])]
         assert endpoint is not None  # candidates are made and used in one step, with no change between
         return endpoint
 

@@ -35,18 +35,32 @@ class Reservation:
         self._tokens = tokens
         self._adapter = adapter
         self._held = True
-        store.endpoints.reserve(endpoint, tokens)
-        if adapter:
-            store.adapters.reserve(endpoint.slot, adapter)
+        self._take()
+
+    def move(self, endpoint: Endpoint) -> None:
+        """Another endpoint serves the request after all, a fallback that the gateway went to."""
+        if self._held and endpoint is not self.endpoint:
+            self._give_back()
+            self.endpoint = endpoint
+            self._take()
 
     def release(self) -> None:
         """Gives everything back."""
-        if not self._held:
-            return
-        self._held = False
-        self._store.endpoints.release(self.endpoint, self._tokens)
-        if self._adapter and self.endpoint.slot >= 0:
-            self._store.adapters.release(self.endpoint.slot, self._adapter)
+        if self._held:
+            self._held = False
+            self._give_back()
+
+    def _take(self) -> None:
+        if self.endpoint.slot >= 0:
+            self._store.endpoints.reserve(self.endpoint, self._tokens)
+            if self._adapter:
+                self._store.adapters.reserve(self.endpoint.slot, self._adapter)
+
+    def _give_back(self) -> None:
+        if self.endpoint.slot >= 0:
+            self._store.endpoints.release(self.endpoint, self._tokens)
+            if self._adapter:
+                self._store.adapters.release(self.endpoint.slot, self._adapter)
 
 
 class Datastore:

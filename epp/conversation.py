@@ -1,0 +1,60 @@
+"""One ext_proc stream from first message to last: joins the state machine with the director.
+
+This is all a transport has to know: it passes messages in, sends what comes back, and closes.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from epp.director import Director
+from epp.errors import RequestError
+from epp.extproc.stream import Place, Stream
+from epp.placement import Placement
+from epp.wire.messages import Answer, Message
+
+_log = logging.getLogger(__name__)
+
+
+class Conversation:
+    """The picker's side of one stream. Not to be used by two tasks at once."""
+
+    def __init__(self, director: Director, max_request_bytes: int) -> None:
+        self._director = director
+        self._stream = Stream(max_request_bytes)
+        self._opened_at = director.clock()
+        self._placement: Placement | None = None
+
+    def __repr__(self) -> str:
+        return f"<Conversation {self._stream!r} {self._placement!r}>"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last answers end the stream: nothing may follow them."""
+        return self._stream.ended
+
+    async def receive(self, message: Message) -> list[Answer]:
+        """One message from Envoy; the answers now due. Raises ProtocolError if it may not come now."""
+        answers: list[Answer] = []
+        for step in self._stream.receive(message):
+            if isinstance(step, Place):
+                answers += await self._place(step)
+            else:
+                answers.append(step)
+        return answers
+
+    def close(self) -> None:
+        """The stream is over, however it ended. Idempotent."""
+        if self._placement is not None:
+            self._director.finish(self._placement)
+
+    async def _place(self, asked: Place) -> list[Answer]:
+        try:
+            self._placement = await self._director.place(asked, self._opened_at)
+        except RequestError as error:
+            return self._stream.refused(error)
+        except Exception:
+            # A fault of ours must not leave Envoy waiting, nor end other streams.
+            _log.exception("placing a request failed")
+            return self._stream.refused(RequestError("the endpoint picker failed to place the request"))
+        return self._stream.placed(self._placement)

@@ -1,0 +1,207 @@
+"""The main path of a request, and giving back what it took.
+
+`place` is the whole story: read the request, see who may serve it, admit it, choose, reserve. What it takes
+is in the `Placement` that it returns, and `finish` gives it back, whatever ended the stream.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from epp.admission.shedding import Admission
+from epp.datastore.endpoints import Endpoint
+from epp.datastore.store import Datastore
+from epp.errors import NoEndpointError, RequestError
+from epp.extproc.names import read_subset
+from epp.extproc.stream import Place
+from epp.metrics import Metrics
+from epp.parse.headers import CONTROL_HEADERS, REQUEST_ID, read_controls
+from epp.parse.model_name import replace_model
+from epp.parse.request import parse_body
+from epp.placement import Placement
+from epp.scheduling.decision import Decision, DecisionLog
+from epp.scheduling.profile import Profile
+from epp.scrape.load_header import LOAD_FORMAT_HEADER
+from epp.types import Api, InferenceRequest, LoadSample, ParsedBody
+from epp.wire.messages import HeaderMutation
+
+# Where the path stands: Envoy's pseudo header, or what proxies leave of it (the reference's order).
+_PATH_HEADERS = (":path", "x-original-path", "x-forwarded-path")
+
+# The body-based router's word for the model: all there is where the body is not seen before placing.
+_MODEL_HEADER = "x-gateway-model-name"
+
+# Tokens generated per prompt token when the request sets no limit (inflight-load-producer's guess).
+_OUTPUT_PER_PROMPT_TOKEN = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorSettings:
+    """What the flags say about requests."""
+
+    strict_paths: bool = False
+    ignore_subset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Whom the director tells: of a request coming, and of a load that an answer carried (seconds)."""
+
+    request_came: Callable[[float], None]
+    load_came: Callable[[str, float], None]
+
+
+class Director:
+    """Places requests on endpoints."""
+
+    def __init__(
+        self,
+        store: Datastore,
+        admission: Admission,
+        profile: Profile,
+        decisions: DecisionLog,
+        metrics: Metrics,
+        listeners: Listeners,
+        settings: DirectorSettings,
+        *,
+        clock: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._store = store
+        self._admission = admission
+        self._profile = profile
+        self._decisions = decisions
+        self._metrics = metrics
+        self._listeners = listeners
+        self._settings = settings
+        self._rng = rng
+        self.clock = clock
+
+    async def place(self, asked: Place, received_at: float) -> Placement:
+        """Finds the request an endpoint and reserves it. Raises RequestError if it cannot have one."""
+        self._listeners.request_came(self.clock())
+        request: InferenceRequest | None = None
+        try:
+            request = self._read(asked, received_at)
+            decision = self._decide(request)
+        except RequestError as error:
+            model, target = (request.body.model, request.target_model) if request else ("", "")
+            self._metrics.request_refused(model, target, error.code, error.reason)
+            raise
+        return self._take(asked, request, decision)
+
+    def finish(self, placement: Placement) -> None:
+        """The request is over, however it ended: gives back what it took and counts it. Idempotent."""
+        if placement.finished:
+            return
+        placement.finished = True
+        placement.reservation.release()
+        request, outcome = placement.request, placement.outcome
+        self._metrics.response_ended(
+            request.body.model,
+            request.target_model,
+            status=outcome.status,
+            complete=outcome.complete,
+            duration=self.clock() - request.received_at,
+            response_bytes=outcome.response_bytes,
+            usage=outcome.usage,
+        )
+
+    # Reading ---------------------------------------------------------------------------------------------
+
+    def _read(self, asked: Place, received_at: float) -> InferenceRequest:
+        headers = dict(asked.headers)
+        path = next((headers[name] for name in _PATH_HEADERS if headers.get(name)), "")
+        controls = read_controls(headers)
+        body = self._read_body(asked, path, headers)
+        return InferenceRequest(
+            id=controls.request_id or str(uuid.UUID(int=self._rng.getrandbits(128), version=4)),
+            path=path,
+            headers=headers,
+            body=body,
+            controls=controls,
+            target_model=self._target_model(body.model, controls.model_rewrite),
+            priority=self._store.priority(controls.objective),
+            subset=None if self._settings.ignore_subset else read_subset(asked.metadata),
+            size=len(asked.body or b""),
+            received_at=received_at,
+        )
+
+    def _read_body(self, asked: Place, path: str, headers: dict[str, str]) -> ParsedBody:
+        if asked.body is None:
+            return ParsedBody(Api.NONE, model=headers.get(_MODEL_HEADER, ""))
+        return parse_body(path, asked.body, strict_paths=self._settings.strict_paths, complete=asked.complete)
+
+    def _target_model(self, model: str, asked: str) -> str:
+        if not model:
+            return ""
+        rewrite = self._store.rewrite(model, self._rng)
+        if rewrite is None:
+            return asked or model
+        rule, target = rewrite
+        self._metrics.model_rewritten(rule.name, model, target)
+        return target
+
+    # Deciding --------------------------------------------------------------------------------------------
+
+    def _decide(self, request: InferenceRequest) -> Decision:
+        started = self.clock()
+        try:
+            candidates = self._store.candidates(request.subset, started)
+            if not len(candidates):
+                raise NoEndpointError("failed to find endpoint candidates for serving the request")
+            self._admission.admit(request, candidates)
+            decision = self._profile.run(request, candidates, self._rng)
+        except NoEndpointError:
+            self._metrics.scheduling_failed(request.target_model)
+            raise
+        self._metrics.scheduled(request.target_model, decision.picked[0].spec, self.clock() - started)
+        return decision
+
+    def _take(self, asked: Place, request: InferenceRequest, decision: Decision) -> Placement:
+        self._profile.placed(request, decision)
+        self._decisions.add(request, decision)
+        reservation = self._store.reserve(decision.picked[0], _tokens(request.body), request.target_model)
+        if asked.body is not None:
+            self._metrics.request_placed(
+                request.body.model, request.target_model, request.priority, request.size
+            )
+        return Placement(
+            request,
+            decision,
+            reservation,
+            request_mutation=_request_mutation(request),
+            request_body=_request_body(asked, request),
+            on_load=self._answered,
+            on_ended=self.finish,
+        )
+
+    def _answered(self, endpoint: Endpoint, sample: LoadSample) -> None:
+        now = self.clock()
+        self._store.answered(endpoint, sample, now)
+        self._listeners.load_came(endpoint.spec.name, now)
+
+
+def _tokens(body: ParsedBody) -> int:
+    prompt = body.prompt.tokens
+    output = prompt * _OUTPUT_PER_PROMPT_TOKEN if body.max_tokens is None else body.max_tokens
+    return prompt + int(output)
+
+
+def _request_mutation(request: InferenceRequest) -> HeaderMutation:
+    added = []
+    if not request.controls.request_id:
+        added.append((REQUEST_ID, request.id))
+    if LOAD_FORMAT_HEADER not in request.headers:
+        added.append((LOAD_FORMAT_HEADER, "TEXT"))
+    return HeaderMutation(tuple(added), tuple(name for name in CONTROL_HEADERS if name in request.headers))
+
+
+def _request_body(asked: Place, request: InferenceRequest) -> bytes | None:
+    """The body with the target model's name; None where it stays as it came."""
+    if asked.body is None or request.target_model == request.body.model:
+        return None
+    return replace_model(asked.body, request.body.model_span, request.target_model)

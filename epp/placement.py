@@ -1,0 +1,107 @@
+"""A placed request: what Envoy is told of it, and what its answer tells us, until it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from epp.datastore.endpoints import Endpoint
+from epp.datastore.store import Reservation
+from epp.extproc.names import read_served
+from epp.parse.model_name import ModelNameRestorer
+from epp.parse.usage import UsageScanner
+from epp.scheduling.decision import Decision
+from epp.scrape.load_header import LOAD_FORMAT_HEADER, LOAD_HEADER, read_load_header
+from epp.types import InferenceRequest, LoadSample, Usage
+from epp.wire.messages import NO_MUTATION, Context, HeaderList, HeaderMutation
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is known of an answer; `status` 0: none came. Times in seconds of the picker's clock."""
+
+    status: int = 0
+    response_bytes: int = 0
+    usage: Usage | None = None
+    complete: bool = False
+
+
+class Placement:
+    """One request on its endpoint; the stream's `Exchange`.
+
+    `on_load` is told the load that an answer carries, `on_ended` that the answer is complete.
+    """
+
+    def __init__(
+        self,
+        request: InferenceRequest,
+        decision: Decision,
+        reservation: Reservation,
+        *,
+        request_mutation: HeaderMutation,
+        request_body: bytes | None,
+        on_load: Callable[[Endpoint, LoadSample], None],
+        on_ended: Callable[[Placement], None],
+    ) -> None:
+        self.request = request
+        self.reservation = reservation
+        self.destination = decision.destination
+        self.request_mutation = request_mutation
+        self.request_body = request_body
+        self.outcome = Outcome()
+        self.finished = False
+        self._picked = decision.picked
+        # An answer carries its load because this request asked for it, and not because its client did.
+        self._asked_load = LOAD_FORMAT_HEADER not in request.headers
+        self._on_load = on_load
+        self._on_ended = on_ended
+        self._scanner: UsageScanner | None = UsageScanner()
+        self._restorer: ModelNameRestorer | None = None
+        if request.body.model and request.body.model != request.target_model:
+            self._restorer = ModelNameRestorer(request.target_model, request.body.model)
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else f"status={self.outcome.status}"
+        return f"<Placement {self.request.id} on {self.destination} {state}>"
+
+    @property
+    def rewrites_response(self) -> bool:
+        """Whether the answer's model name is written back."""
+        return self._restorer is not None
+
+    def response_headers(self, headers: HeaderList, context: Context) -> HeaderMutation:
+        """Reads status, server and load; takes the load out if the client did not ask for it."""
+        fields = dict(headers)
+        status = fields.get(":status", "")
+        self.outcome.status = int(status) if status.isdecimal() else 0
+        if fields.get("content-encoding", "identity") != "identity":
+            self._scanner = self._restorer = None  # compressed bytes say nothing
+        server = self._served_by(read_served(context.metadata, context.attributes))
+        load = fields.get(LOAD_HEADER)
+        if load is None:
+            return NO_MUTATION
+        sample = read_load_header(load)
+        if sample is not None:
+            self._on_load(server, sample)
+        return HeaderMutation(remove=(LOAD_HEADER,)) if self._asked_load else NO_MUTATION
+
+    def response_body(self, data: bytes, end: bool) -> bytes:
+        """Counts tokens and writes the model's name back."""
+        self.outcome.response_bytes += len(data)
+        if self._scanner is not None:
+            self._scanner.feed(data)
+        return data if self._restorer is None else self._restorer.feed(data, end)
+
+    def response_ended(self) -> None:
+        """The answer is complete: what the request held can be given back now."""
+        self.outcome.complete = True
+        if self._scanner is not None:
+            self.outcome.usage = self._scanner.usage
+        self._on_ended(self)
+
+    def _served_by(self, address: str) -> Endpoint:
+        """The picked endpoint that answers, after Envoy's retries; the reservation follows it."""
+        for endpoint in self._picked:
+            if endpoint.spec.address == address:
+                self.reservation.move(endpoint)
+        return self.reservation.endpoint
