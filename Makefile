@@ -1,0 +1,47 @@
+# Every task of this repository. `make run` and `make test` are the two to know.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROTOS := $(wildcard protos/epp/wire/*.proto)
+
+.PHONY: run test check format bench protos clean test-vllm
+
+run: $(VENV)/.up         ## Envoy, the picker and three simulated vLLM servers on 127.0.0.1:8080
+	@$(BIN)/epp up $(ARGS)
+
+test: $(VENV)/.dev       ## every test that needs no GPU and no real vLLM
+	$(BIN)/python -m pytest $(ARGS)
+
+test-vllm: $(VENV)/.dev  ## the same path with two real vLLM servers (CPU build, installed on first use)
+	$(BIN)/python -m pytest tests/vllm $(ARGS)
+
+check: $(VENV)/.dev      ## lint, format, types, import layers, freshness of generated code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.generated_code
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev      ## CPU and latency of the request path beside a minimal grpc.aio picker
+	$(BIN)/python -m benchmarks.request_path $(ARGS)
+
+protos: $(VENV)/.dev     ## generate epp/wire/*_pb2.py from protos/
+	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. $(PROTOS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.up: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[up]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.up

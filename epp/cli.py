@@ -1,0 +1,58 @@
+"""`epp`: from the arguments to the exit code. Each command reads its own flags."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from epp.config.flags import HelpRequested
+from epp.errors import ConfigError
+
+USAGE = """epp: an endpoint picker for LLM inference gateways
+
+  epp serve          the picker: answers Envoy's ext_proc on port 9002
+  epp up             everything on this machine: Envoy, the picker, and simulated or real model servers
+  epp sim            simulated vLLM servers
+  epp envoy-config   print the Envoy configuration that `epp up` uses
+
+`epp COMMAND --help` lists a command's flags.
+"""
+
+# What a shell expects of a command that was called wrongly.
+_USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code."""
+    command, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if command in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    run = _command(command)
+    if run is None:
+        print(f"epp: there is no command {command!r}\n\n{USAGE}", end="", file=sys.stderr)
+        return _USAGE_ERROR
+    try:
+        return run(rest)
+    except HelpRequested as asked:
+        print(asked.text)
+        return 0
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return _USAGE_ERROR
+
+
+def _command(name: str) -> Callable[[Sequence[str]], int] | None:
+    # Imported when called: `epp sim` needs no gRPC, and `epp serve` no Envoy.
+    match name:
+        case "serve":
+            from epp.app import main as run
+        case "up":
+            from epp.gateway.up import main as run
+        case "sim":
+            from epp.sim.server import main as run
+        case "envoy-config":
+            from epp.gateway.bootstrap_cli import main as run
+        case _:
+            return None
+    return run
