@@ -48,10 +48,11 @@ class DirectorSettings:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Whom the director tells: of a request coming, and of a load that an answer carried (seconds)."""
+    """Whom the director tells of news, with the time of the clock: the poller, which goes by both."""
 
-    request_came: Callable[[float], None]
-    load_came: Callable[[str, float], None]
+    request_came: Callable[[float], object]
+    # An answer of the named endpoint carried its load; returns the seconds until more is expected.
+    load_came: Callable[[str, float], float]
 
 
 class Director:
@@ -181,8 +182,8 @@ class Director:
 
     def _answered(self, endpoint: Endpoint, sample: LoadSample) -> None:
         now = self.clock()
-        self._store.answered(endpoint, sample, now)
-        self._listeners.load_came(endpoint.spec.name, now)
+        if endpoint.slot >= 0:
+            self._store.answered(endpoint, sample, self._listeners.load_came(endpoint.spec.name, now), now)
 
 
 def _tokens(body: ParsedBody) -> int:

@@ -110,11 +110,11 @@ class Endpoints:
 
     # Load ------------------------------------------------------------------------------------------------
 
-    def told(self, endpoint: Endpoint, sample: LoadSample, now: float, interval: float | None = None) -> None:
+    def told(self, endpoint: Endpoint, sample: LoadSample, now: float, interval: float) -> None:
         """Takes over what `sample` says and leaves the rest as it was.
 
-        `interval`: seconds until more may be expected; None leaves it as it was. The load counts as told
-        when the queue or the KV cache use was.
+        `interval`: seconds until more may be expected. The load counts as told when the queue or the KV
+        cache use was.
         """
         slot = endpoint.slot
         for column, value in (
@@ -129,7 +129,6 @@ class Endpoints:
             self.cache_tokens[slot] = sample.block_size * sample.num_blocks
         if sample.waiting is not None or sample.kv_usage is not None:
             self.load_at[slot] = now
-        if interval is not None:
             self.load_interval[slot] = interval
 
     def fresh(self, slots: Slots, now: float, threshold: float) -> Mask:

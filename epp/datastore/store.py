@@ -122,10 +122,9 @@ class Datastore:
             self.endpoints.told(endpoint, sample, now, expected_interval)
             self.adapters.told(endpoint.slot, sample.adapters, sample.max_lora)
 
-    def answered(self, endpoint: Endpoint, sample: LoadSample, now: float) -> None:
-        """An answer of the endpoint carried its load."""
-        if endpoint.slot >= 0:
-            self.endpoints.told(endpoint, sample, now)
+    def answered(self, endpoint: Endpoint, sample: LoadSample, expected_interval: float, now: float) -> None:
+        """An answer of an endpoint of the pool carried its load."""
+        self.endpoints.told(endpoint, sample, now, expected_interval)
 
     def models_listed(self, name: str, base: frozenset[str], adapters: frozenset[str]) -> None:
         """The endpoint's list of models."""
