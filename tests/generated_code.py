@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from importlib.resources import files
 from pathlib import Path
 
 from grpc_tools import protoc
@@ -15,7 +16,8 @@ def stale_files() -> list[Path]:
     """Committed files that differ from what the generator makes now."""
     protos = sorted((ROOT / "protos").rglob("*.proto"))
     with tempfile.TemporaryDirectory() as out:
-        arguments = [f"-I{ROOT / 'protos'}", f"--python_out={out}", f"--pyi_out={out}", *map(str, protos)]
+        includes = [f"-I{ROOT / 'protos'}", f"-I{files('grpc_tools') / '_proto'}"]
+        arguments = [*includes, f"--python_out={out}", f"--pyi_out={out}", *map(str, protos)]
         if protoc.main(["protoc", *arguments]) != 0:
             raise SystemExit("protoc failed")
         made = {path.relative_to(out): path.read_bytes() for path in Path(out).rglob("*_pb2.py*")}

@@ -1,0 +1,118 @@
+"""From a configuration to the profile and the detector that it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from epp.config.picker import DEFAULT_SATURATION_DETECTOR, PickerConfig, PluginRef, PluginSpec, ProfileSpec
+from epp.config.suggestion import did_you_mean
+from epp.errors import ConfigError, Fault
+from epp.plugin import Filter, Picker, SaturationDetector, Scorer
+from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
+from epp.plugins.max_score_picker import MaxScorePicker
+from epp.plugins.registry import ALWAYS_ON, FACTORIES, PluginContext
+from epp.plugins.utilization_detector import UtilizationDetector
+from epp.scheduling.profile import NamedFilter, Profile, WeightedScorer
+
+# Queue, KV use and prefix as in the reference's built-in profile. The two others are ours, with weights found
+# by benchmarks/weights.py: see docs/scheduling.md.
+DEFAULT_WEIGHTS = {
+    "queue-scorer": 2.0,
+    "kv-cache-utilization-scorer": 2.0,
+    "prefix-cache-scorer": 3.0,
+    "lora-affinity-scorer": 1.0,
+    "active-request-scorer": 2.0,
+}
+
+# The configuration that counts when none is given.
+DEFAULT_CONFIG = PickerConfig(
+    plugins=tuple(PluginSpec(name, name, {}, 0) for name in DEFAULT_WEIGHTS),
+    profiles=(
+        ProfileSpec("default", tuple(PluginRef(name, weight) for name, weight in DEFAULT_WEIGHTS.items())),
+    ),
+)
+
+_FILE = "EndpointPickerConfig"
+
+
+@dataclass(slots=True)
+class _Builder:
+    config: PickerConfig
+    context: PluginContext
+    faults: list[Fault] = field(default_factory=list)
+
+    def plugins(self) -> dict[str, object]:
+        made = {}
+        for index, spec in enumerate(self.config.plugins):
+            factory = FACTORIES.get(spec.type)
+            path = f"plugins[{index}]"
+            if factory is None:
+                if spec.type not in ALWAYS_ON:
+                    hint = did_you_mean(spec.type, [*FACTORIES, *sorted(ALWAYS_ON)])
+                    self._fault(spec.line, f"{path}.type", f'"{spec.type}" is not a plugin type here{hint}')
+                continue
+            try:
+                made[spec.name] = factory(spec.parameters, self.context)
+            except ValueError as error:
+                self._fault(spec.line, f"{path}.parameters", str(error))
+        return made
+
+    def profile(self, made: Mapping[str, object], staleness: float) -> Profile:
+        if len(self.config.profiles) > 1:
+            self._fault(0, "schedulingProfiles", "this version runs one profile")
+        listed = self.config.profiles[0] if self.config.profiles else _every_plugin(self.config)
+        filters = [NamedFilter("fresh-endpoints-filter", FreshEndpointsFilter(staleness))]
+        scorers: list[WeightedScorer] = []
+        pickers: list[Picker] = []
+        for ref in listed.plugins:
+            match made.get(ref.name):
+                case Filter() as plugin:
+                    filters.append(NamedFilter(ref.name, plugin))
+                case Scorer() as plugin:
+                    weight = 1.0 if ref.weight is None else ref.weight
+                    scorers.append(WeightedScorer(ref.name, plugin, weight))
+                case Picker() as plugin:
+                    pickers.append(plugin)
+        if len(pickers) > 1:
+            self._fault(0, f"schedulingProfiles.{listed.name}", "a profile has one picker, this one several")
+        picker = pickers[0] if pickers else _any_picker(made)
+        return Profile(listed.name, filters, scorers, picker)
+
+    def detector(self, made: Mapping[str, object]) -> SaturationDetector:
+        name = self.config.saturation_detector or DEFAULT_SATURATION_DETECTOR
+        plugin = made.get(name)
+        if plugin is None and name == DEFAULT_SATURATION_DETECTOR:
+            return UtilizationDetector()
+        if not isinstance(plugin, SaturationDetector):
+            self._fault(0, "saturationDetector", f'"{name}" is not a saturation detector')
+            return UtilizationDetector()
+        return plugin
+
+    def _fault(self, line: int, path: str, message: str) -> None:
+        self.faults.append(Fault(_FILE, line, path, message))
+
+
+def build_profile(
+    config: PickerConfig, context: PluginContext, staleness: float
+) -> tuple[Profile, SaturationDetector]:
+    """Makes what `config` describes. Raises ConfigError with every fault.
+
+    `staleness`: seconds after which an endpoint's load is no longer believed.
+    """
+    builder = _Builder(config, context)
+    made = builder.plugins()
+    profile = builder.profile(made, staleness)
+    detector = builder.detector(made)
+    if builder.faults:
+        raise ConfigError(builder.faults)
+    return profile, detector
+
+
+def _every_plugin(config: PickerConfig) -> ProfileSpec:
+    """The profile of a configuration that has none: all its plugins, in the order of the file."""
+    return ProfileSpec("default", tuple(PluginRef(spec.name) for spec in config.plugins))
+
+
+def _any_picker(made: Mapping[str, object]) -> Picker:
+    return next((plugin for plugin in made.values() if isinstance(plugin, Picker)), MaxScorePicker())
