@@ -50,7 +50,7 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
         case "up":
             from epp.gateway.up import main as run
         case "sim":
-            from epp.sim.server import main as run
+            from epp.sim.main import main as run
         case "envoy-config":
             from epp.gateway.bootstrap_cli import main as run
         case _:

@@ -1,0 +1,132 @@
+"""The KV cache of one server: blocks with reference counts, and the prefix cache over them.
+
+Every block is in one of these places:
+
+    blank    free, and nothing worth keeping in it
+    idle     free, but it holds a known piece of some prompt: the prefix cache. Evicted least recently used
+             first, and only once no blank block is left
+    shared   held by one or more sequences, and findable by its hash
+    private  held by one sequence: not yet full, or a duplicate of a shared one
+
+A block is known by the chained hash of its tokens and all before them, so that equal prefixes have equal
+hashes. Blocks have no numbers here: nothing asks where a block lies.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import xxhash
+
+
+def chained_hashes(tokens: bytes, block_size: int, salt: str = "") -> list[int]:
+    """The hash of each full block of `tokens` (4 bytes a token), each seeded with the one before.
+
+    `salt` keeps prefixes apart that must not share blocks: the adapter's name.
+    """
+    width = 4 * block_size
+    parent = xxhash.xxh64_intdigest(salt.encode())
+    hashes = []
+    for start in range(0, len(tokens) - width + 1, width):
+        parent = xxhash.xxh64_intdigest(tokens[start : start + width], seed=parent)
+        hashes.append(parent)
+    return hashes
+
+
+@dataclass(slots=True)
+class BlockTable:
+    """The blocks that one sequence holds, in the order of its tokens."""
+
+    shared: list[int] = field(default_factory=list)  # hashes of those that others may find
+    private: int = 0
+    published: int = 0  # leading blocks that were offered to the prefix cache
+
+    def __len__(self) -> int:
+        return len(self.shared) + self.private
+
+
+class BlockPool:
+    """The blocks of one server, and who holds them."""
+
+    def __init__(self, num_blocks: int) -> None:
+        self.num_blocks = num_blocks
+        self._blank = num_blocks
+        self._idle: OrderedDict[int, None] = OrderedDict()  # least recently used first
+        self._holders: dict[int, int] = {}  # hash of a shared block -> how many tables hold it
+
+    def __repr__(self) -> str:
+        return f"BlockPool({self.in_use} of {self.num_blocks} in use, {len(self._idle)} cached)"
+
+    @property
+    def in_use(self) -> int:
+        """Blocks held by at least one sequence."""
+        return self.num_blocks - self.free
+
+    @property
+    def free(self) -> int:
+        """Blocks that can be had, cached ones included."""
+        return self._blank + len(self._idle)
+
+    @property
+    def usage(self) -> float:
+        """0..1, the share of blocks in use."""
+        return self.in_use / self.num_blocks
+
+    def match(self, hashes: Sequence[int], limit: int) -> int:
+        """How many leading blocks of `hashes` are in the cache, at most `limit`."""
+        for matched, block in enumerate(hashes[:limit]):
+            if block not in self._holders and block not in self._idle:
+                return matched
+        return min(limit, len(hashes))
+
+    def open_table(self, hashes: Sequence[int], matched: int, blocks: int) -> BlockTable | None:
+        """A table of `blocks` blocks, the first `matched` of `hashes` shared; None if there are too few."""
+        revived = sum(block in self._idle for block in hashes[:matched])
+        if blocks - matched > self.free - revived:
+            return None
+        table = BlockTable(published=matched)
+        for block in hashes[:matched]:
+            self._idle.pop(block, None)
+            self._hold(table, block)
+        self.grow(table, blocks)
+        return table
+
+    def grow(self, table: BlockTable, blocks: int) -> bool:
+        """Brings `table` up to `blocks` blocks; False, and nothing taken, if there are too few."""
+        missing = blocks - len(table)
+        if missing > self.free:
+            return False
+        for _ in range(missing - self._blank):
+            self._idle.popitem(last=False)
+            self._blank += 1
+        if missing > 0:
+            self._blank -= missing
+            table.private += missing
+        return True
+
+    def publish(self, table: BlockTable, hashes: Sequence[int], full: int) -> None:
+        """Makes the first `full` blocks of `table` findable by their hashes, as far as hashes are known."""
+        for block in hashes[table.published : full]:
+            table.published += 1
+            if block in self._holders:
+                continue  # computed twice at the same time: the second copy stays private
+            if block in self._idle:
+                del self._idle[block]
+                self._blank += 1
+            table.private -= 1
+            self._hold(table, block)
+
+    def close_table(self, table: BlockTable) -> None:
+        """Gives back all blocks of `table`. The end of a prefix becomes evictable before its beginning."""
+        for block in reversed(table.shared):
+            self._holders[block] -= 1
+            if not self._holders[block]:
+                del self._holders[block]
+                self._idle[block] = None
+        self._blank += table.private
+
+    def _hold(self, table: BlockTable, block: int) -> None:
+        table.shared.append(block)
+        self._holders[block] = self._holders.get(block, 0) + 1
