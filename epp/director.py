@@ -24,7 +24,7 @@ from epp.parse.request import parse_body
 from epp.placement import Placement
 from epp.scheduling.decision import Decision, DecisionLog
 from epp.scheduling.profile import Profile
-from epp.scrape.load_header import LOAD_FORMAT_HEADER
+from epp.scrape import load_header
 from epp.types import Api, InferenceRequest, LoadSample, ParsedBody
 from epp.wire.messages import HeaderMutation
 
@@ -196,8 +196,8 @@ def _request_mutation(request: InferenceRequest) -> HeaderMutation:
     added = []
     if not request.controls.request_id:
         added.append((REQUEST_ID, request.id))
-    if LOAD_FORMAT_HEADER not in request.headers:
-        added.append((LOAD_FORMAT_HEADER, "TEXT"))
+    if load_header.REQUEST_HEADER not in request.headers:
+        added.append((load_header.REQUEST_HEADER, "TEXT"))
     return HeaderMutation(tuple(added), tuple(name for name in CONTROL_HEADERS if name in request.headers))
 
 

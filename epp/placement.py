@@ -11,7 +11,7 @@ from epp.extproc.names import read_served
 from epp.parse.model_name import ModelNameRestorer
 from epp.parse.usage import UsageScanner
 from epp.scheduling.decision import Decision
-from epp.scrape.load_header import LOAD_FORMAT_HEADER, LOAD_HEADER, read_load_header
+from epp.scrape import load_header
 from epp.types import InferenceRequest, LoadSample, Usage
 from epp.wire.messages import NO_MUTATION, Context, HeaderList, HeaderMutation
 
@@ -52,7 +52,7 @@ class Placement:
         self.finished = False
         self._picked = decision.picked
         # An answer carries its load because this request asked for it, and not because its client did.
-        self._asked_load = LOAD_FORMAT_HEADER not in request.headers
+        self._asked_load = load_header.REQUEST_HEADER not in request.headers
         self._on_load = on_load
         self._on_ended = on_ended
         self._scanner: UsageScanner | None = UsageScanner()
@@ -77,13 +77,13 @@ class Placement:
         if fields.get("content-encoding", "identity") != "identity":
             self._scanner = self._restorer = None  # compressed bytes say nothing
         server = self._served_by(read_served(context.metadata, context.attributes))
-        load = fields.get(LOAD_HEADER)
+        load = fields.get(load_header.RESPONSE_HEADER)
         if load is None:
             return NO_MUTATION
-        sample = read_load_header(load)
+        sample = load_header.parse_load_header(load)
         if sample is not None:
             self._on_load(server, sample)
-        return HeaderMutation(remove=(LOAD_HEADER,)) if self._asked_load else NO_MUTATION
+        return HeaderMutation(remove=(load_header.RESPONSE_HEADER,)) if self._asked_load else NO_MUTATION
 
     def response_body(self, data: bytes, end: bool) -> bytes:
         """Counts tokens and writes the model's name back."""

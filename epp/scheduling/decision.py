@@ -13,6 +13,9 @@ from epp.types import InferenceRequest
 # What /debug/decisions can show.
 KEPT_DECISIONS = 1000
 
+# Of each text that a client chose, so that what is kept is bounded: a UUID has 36, a model's name rarely 100.
+KEPT_CHARACTERS = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -35,7 +38,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    request: InferenceRequest
+    request: dict[str, Any]
     decision: Decision
 
 
@@ -47,44 +50,35 @@ class DecisionLog:
 
     def add(self, request: InferenceRequest, decision: Decision) -> None:
         """Keeps a decision until a thousand others have come."""
-        self._entries.append(_Entry(_without_prompt(request), decision))
+        self._entries.append(_Entry(_describe_request(request), decision))
 
     def latest(self, limit: int, request_id: str = "") -> list[dict[str, Any]]:
         """The newest decisions first, as JSON-ready dicts; only those of `request_id` if it is given."""
         chosen: Iterable[_Entry] = reversed(self._entries)
         if request_id:
-            chosen = (entry for entry in chosen if entry.request.id == request_id)
+            chosen = (entry for entry in chosen if entry.request["request_id"] == request_id)
         return [_describe(entry) for entry, _ in zip(chosen, range(limit), strict=False)]
 
 
-def _without_prompt(request: InferenceRequest) -> InferenceRequest:
-    # The parsed body holds views of the request's bytes, and headers may hold credentials.
-    body = type(request.body)(request.body.api, request.body.model, stream=request.body.stream)
-    return InferenceRequest(
-        id=request.id,
-        path=request.path.partition("?")[0],
-        headers={},
-        body=body,
-        controls=request.controls,
-        target_model=request.target_model,
-        priority=request.priority,
-        size=request.size,
-        received_at=request.received_at,
-    )
-
-
-def _describe(entry: _Entry) -> dict[str, Any]:
-    request, decision = entry.request, entry.decision
+def _describe_request(request: InferenceRequest) -> dict[str, Any]:
+    """What may be kept of a request: no body, of which the parsed one holds views, and no headers."""
     return {
-        "request_id": request.id,
-        "path": request.path,
+        "request_id": request.id[:KEPT_CHARACTERS],
+        "path": request.path.partition("?")[0][:KEPT_CHARACTERS],
         "api": request.body.api.value,
-        "model": request.body.model,
-        "target_model": request.target_model,
-        "objective": request.controls.objective,
+        "model": request.body.model[:KEPT_CHARACTERS],
+        "target_model": request.target_model[:KEPT_CHARACTERS],
+        "objective": request.controls.objective[:KEPT_CHARACTERS],
         "priority": request.priority,
         "stream": request.body.stream,
         "body_bytes": request.size,
+    }
+
+
+def _describe(entry: _Entry) -> dict[str, Any]:
+    decision = entry.decision
+    return {
+        **entry.request,
         "profile": decision.profile,
         "picked": [endpoint.spec.address for endpoint in decision.picked],
         "removed": dict(decision.removed),
