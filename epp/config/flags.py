@@ -20,7 +20,6 @@ value (a list grows), and `--` ends the flags. Unlike Go every fault is reported
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import textwrap
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints, runtim
 
 from epp.config.durations import Seconds
 from epp.config.flag_values import ValueKind, kind_of
+from epp.config.suggestion import nearest
 from epp.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
@@ -196,9 +196,10 @@ class _Reading:
         self.values[item.field] = self.values.get(item.field, ()) + value if item.kind.is_list else value
 
     def _refuse_unknown(self, name: str) -> None:
-        near = difflib.get_close_matches(name, self._flags, n=1)
-        self._fault(name, f"is not a flag; did you mean --{near[0]}?" if near else "is not a flag")
-        self._broken.update(near)
+        near = nearest(name, self._flags)
+        self._fault(name, f"is not a flag; did you mean --{near}?" if near else "is not a flag")
+        if near:
+            self._broken.add(near)  # most likely it was given, so that it has no value is no second fault
 
     def _fault(self, name: str, message: str) -> None:
         self._broken.add(name)
