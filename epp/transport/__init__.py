@@ -1,0 +1,1 @@
+"""gRPC to Envoy: methods, their servers, certificates. Nothing else in the tree imports grpc."""

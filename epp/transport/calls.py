@@ -1,0 +1,54 @@
+"""What a gRPC method of the picker is, whatever transport carries it: bytes in, bytes out.
+
+A transport is given a mapping of paths to methods. It opens a `Call` for each stream, runs the method on it
+and ends the stream with OK, or with the status that `Faults` finds for what the method raised. All methods
+read and write streams; a unary one reads one message and writes one, which is the same on the wire.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from epp.errors import GrpcStatus, ProtocolError
+
+log = logging.getLogger(__name__)
+
+
+class Call(Protocol):
+    """One stream as a method sees it. The method is cancelled when the client gives the call up."""
+
+    async def read(self) -> bytes | None:
+        """The client's next message; None when it has said that no more will come."""
+
+    async def write(self, messages: Sequence[bytes]) -> None:
+        """Send messages in this order; returns when the transport has taken them."""
+
+
+Method = Callable[[Call], Awaitable[None]]
+
+
+class Faults:
+    """Finds the gRPC status for what a method raised, and logs each kind of fault of ours once."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[type[Exception], str, int | None]] = set()
+
+    def status(self, error: Exception) -> tuple[GrpcStatus, str]:
+        """The status and message that the client gets; it learns nothing of what broke inside."""
+        if isinstance(error, ProtocolError):
+            return error.status, str(error)
+        self._log(error)
+        return GrpcStatus.INTERNAL, "internal error of the endpoint picker"
+
+    def _log(self, error: Exception) -> None:
+        frames = traceback.extract_tb(error.__traceback__)
+        kind = (type(error), frames[-1].filename, frames[-1].lineno)
+        if kind in self._seen:
+            return
+        self._seen.add(kind)
+        # Places only: the text of the exception may quote a request's body.
+        places = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+        log.error("a stream failed with %s (this kind is logged once): %s", type(error).__name__, places)
