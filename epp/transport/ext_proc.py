@@ -15,7 +15,9 @@ SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 class Conversation(Protocol):
     """What the method needs of `epp.conversation.Conversation`."""
 
-    ended: bool  # after an immediate response: nothing may follow what was returned
+    @property
+    def ended(self) -> bool:
+        """Whether the last answers end the stream, as an immediate response does: nothing may follow them."""
 
     async def receive(self, message: Message) -> Sequence[Answer]:
         """The answers that this message makes possible; raises ProtocolError."""
