@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 
 from epp.config.constraints import Length
 from epp.config.document import Faults, ListNode, MapNode, Node, parse_document, plain
-from epp.config.references import refuse_repeated, refuse_undefined
+from epp.config.references import refuse_repeated, refuse_undefined, texts_under
 from epp.config.schema import Place, read_fields
 
 # The saturation detector that exists without being listed among the plugins.
@@ -91,7 +91,6 @@ class PluginEntry:
 class RefEntry:
     """An item of a profile's `plugins`."""
 
-    place: Place
     plugin_ref: Name
     weight: float | None = None
 
@@ -109,7 +108,6 @@ class ProfileEntry:
 class DetectorEntry:
     """`saturationDetector`."""
 
-    place: Place
     plugin_ref: Name = DEFAULT_SATURATION_DETECTOR
 
 
@@ -138,23 +136,24 @@ def load_picker_config(text: str, file: str) -> PickerConfig:
     profiles: tuple[ProfileEntry, ...] = values.get("scheduling_profiles", ())
     refuse_repeated("name", ((entry.name or entry.type, entry.place) for entry in plugins), faults)
     refuse_repeated("name", ((entry.name, entry.place) for entry in profiles), faults)
-    defined = _plugin_names(root)
-    for profile in profiles:
-        refs = ((entry.plugin_ref, entry.place) for entry in profile.plugins)
-        refuse_undefined(refs, "pluginRef", defined, faults)
-    detector: DetectorEntry | None = values.get("saturation_detector")
-    if detector:
-        known = defined | {DEFAULT_SATURATION_DETECTOR}
-        refuse_undefined([(detector.plugin_ref, detector.place)], "pluginRef", known, faults)
+    if isinstance(root, MapNode):
+        _check_references(root, faults)
     faults.raise_any()
     return _config(PickerFile(**values))
 
 
-def _plugin_names(root: Node | None) -> set[str]:
-    """The names that the document gives to plugins, also to those that could not be read: to refer to one of
-    them is no further fault.
-    """
-    section = root.entries.get("plugins") if isinstance(root, MapNode) else None
+def _check_references(root: MapNode, faults: Faults) -> None:
+    """A fault for each reference to no plugin. To refer to a plugin that itself has a fault is none."""
+    defined = _plugin_names(root.entries.get("plugins"))
+    for section, known in (
+        ("schedulingProfiles", defined),
+        ("saturationDetector", defined | {DEFAULT_SATURATION_DETECTOR}),
+    ):
+        if section in root.entries:
+            refuse_undefined(texts_under("pluginRef", root.entries[section], section), known, faults)
+
+
+def _plugin_names(section: Node | None) -> set[str]:
     entries = plain(section) if isinstance(section, ListNode) else []
     names = (entry.get("name") or entry.get("type") for entry in entries if isinstance(entry, dict))
     return {name for name in names if isinstance(name, str)}

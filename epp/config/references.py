@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from epp.config.constraints import quote
-from epp.config.document import Faults, child_path
+from epp.config.document import Faults, ListNode, MapNode, Node, ScalarNode, child_path, item_path
 from epp.config.schema import Place
 from epp.config.suggestion import did_you_mean
 
@@ -21,11 +21,25 @@ def refuse_repeated(what: str, words: Iterable[tuple[str, Place]], faults: Fault
     return first
 
 
-def refuse_undefined(
-    words: Iterable[tuple[str, Place]], field: str, defined: Collection[str], faults: Faults
-) -> None:
-    """A fault for each word that is not among `defined`; `field` is the key that it stands under."""
+def refuse_undefined(words: Iterable[tuple[str, Place]], defined: Collection[str], faults: Faults) -> None:
+    """A fault for each word that is not among `defined`."""
     for word, place in words:
         if word not in defined:
             message = f"refers to {quote(word)}, which is not defined{did_you_mean(word, defined)}"
-            faults.add(place.line, child_path(place.path, field), message)
+            faults.add(place.line, place.path, message)
+
+
+def texts_under(key: str, node: Node, path: str = "") -> Iterator[tuple[str, Place]]:
+    """Every text that stands under `key` in the tree, however deep, and where it does.
+
+    Taken from the tree, so that a reference is found also in an object that has another fault.
+    """
+    if isinstance(node, ListNode):
+        for index, item in enumerate(node.items):
+            yield from texts_under(key, item, item_path(path, index))
+    elif isinstance(node, MapNode):
+        for name, entry in node.entries.items():
+            place = child_path(path, name)
+            if name == key and isinstance(entry, ScalarNode) and isinstance(entry.value, str):
+                yield entry.value, Place(entry.line, place)
+            yield from texts_under(key, entry, place)
