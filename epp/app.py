@@ -1,0 +1,258 @@
+"""`epp serve`: puts the parts together, runs them, and takes them down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from epp.admin import AdminServer
+from epp.admission.shedding import Admission
+from epp.config.document import read_text
+from epp.config.picker import PickerConfig, load_picker_config
+from epp.config.settings import ServeSettings, read_settings
+from epp.conversation import Conversation
+from epp.datastore.store import Datastore
+from epp.datastore.view import describe_endpoints
+from epp.director import Director, DirectorSettings, Listeners
+from epp.errors import ConfigError, Fault
+from epp.logs import configure_logging
+from epp.metrics import Metrics
+from epp.plugins.registry import PluginContext
+from epp.scheduling.build import DEFAULT_CONFIG, build_profile
+from epp.scheduling.decision import DecisionLog
+from epp.scrape.engines import ENGINES, EngineSpec, override
+from epp.scrape.http_client import connector
+from epp.scrape.poller import Poller, ScrapeSettings
+from epp.sources.base import Source
+from epp.sources.file import FileSource
+from epp.transport.certificates import CertificateFiles
+from epp.transport.ext_proc import ext_proc_methods
+from epp.transport.grpcio_server import GrpcioServer
+from epp.transport.health import Health
+from epp.transport.self_signed import own_addresses, own_names, self_signed
+from epp.types import LoadSample
+
+_log = logging.getLogger(__name__)
+
+# How long the readiness probes of Kubernetes and gateways get to see that the picker is going, in seconds:
+# the chart's readiness period. Until then new streams are still served.
+_FAREWELL = 2.0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the picker until SIGTERM or SIGINT; 1 if it cannot start."""
+    settings = read_settings(argv, os.environ)
+    config = _read_config(settings)
+    configure_logging(settings.verbosity)
+    try:
+        uvloop.run(_serve(settings, config))
+    except* OSError as failed:
+        print(f"epp serve: {failed.exceptions[0]}", file=sys.stderr)
+        return 1
+    except* ConfigError as failed:
+        print(*failed.exceptions, sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read_config(settings: ServeSettings) -> PickerConfig:
+    if settings.config_text:
+        return load_picker_config(settings.config_text, "--config-text")
+    if settings.config_file:
+        return load_picker_config(
+            read_text(Path(settings.config_file), settings.config_file), settings.config_file
+        )
+    return DEFAULT_CONFIG
+
+
+async def _serve(settings: ServeSettings, config: PickerConfig) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await App(settings, config).run(stop)
+
+
+class App:
+    """One picker: its parts, and the order in which they start and stop."""
+
+    def __init__(self, settings: ServeSettings, config: PickerConfig) -> None:
+        self._settings = settings
+        self._clock = asyncio.get_running_loop().time
+        self._store = Datastore()
+        self._metrics = Metrics()
+        self._decisions = DecisionLog()
+        self._poller = Poller(
+            ScrapeSettings(
+                interval=settings.refresh_metrics_interval,
+                path=settings.model_server_metrics_path,
+                port=settings.model_server_metrics_port,
+            ),
+            self,
+            connector(
+                settings.model_server_metrics_scheme, settings.model_server_metrics_https_insecure_skip_verify
+            ),
+            engines=_engines(settings),
+        )
+        profile, detector = build_profile(
+            config, PluginContext(self._store), settings.metrics_staleness_threshold
+        )
+        self._director = Director(
+            self._store,
+            Admission(detector),
+            profile,
+            self._decisions,
+            self._metrics,
+            Listeners(request_came=self._poller.requested, load_came=self._poller.answered),
+            DirectorSettings(
+                strict_paths=settings.strict_paths, ignore_subset=settings.disable_endpoint_subset_filter
+            ),
+            clock=self._clock,
+            rng=random.Random(),
+        )
+        self._source: Source = FileSource(Path(settings.pool_file), namespace=settings.pool_namespace)
+        self._known = False  # whether the source has spoken
+        self._draining = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop`, then lets open streams finish. Raises OSError if a port is taken."""
+        settings = self._settings
+        health = Health(self.ready)
+        methods = ext_proc_methods(self._open_conversation)
+        if settings.health_checking:
+            methods |= health.methods()
+        grpc_server = GrpcioServer(
+            methods,
+            _address(settings.bind_address, settings.grpc_port),
+            certificate=_certificate(settings) if settings.secure_serving else None,
+            max_body_bytes=settings.max_request_bytes,
+        )
+        health_server = GrpcioServer(
+            health.methods(),
+            _address(settings.bind_address, settings.grpc_health_port),
+            certificate=None,
+            max_body_bytes=0,
+        )
+        admin = AdminServer(self, self._metrics, settings.bind_address or None, settings.metrics_port)
+        async with asyncio.TaskGroup() as group:
+            await health_server.start()
+            await admin.start()
+            await grpc_server.start()
+            tasks = [
+                group.create_task(self._follow_source(), name="source"),
+                group.create_task(self._poller.run(), name="poller"),
+                group.create_task(self._refresh_gauges(), name="gauges"),
+            ]
+            _log.info("serving ext_proc on %s", grpc_server.address)
+            # What was made until now lives as long as the process: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            await stop.wait()
+            _log.info("stopping; open streams have %g s", settings.drain_timeout)
+            self._draining = True
+            await asyncio.sleep(min(_FAREWELL, settings.drain_timeout))
+            await grpc_server.drain(settings.drain_timeout)
+            health.stop()
+            await health_server.drain(0)
+            await admin.stop()
+            for task in tasks:
+                task.cancel()
+
+    def _open_conversation(self) -> Conversation:
+        return Conversation(self._director, self._settings.max_request_bytes)
+
+    # What exists -----------------------------------------------------------------------------------------
+
+    async def _follow_source(self) -> None:
+        async for snapshot in self._source.snapshots():
+            changes = self._store.apply(snapshot)
+            self._poller.set_endpoints(endpoint.spec for endpoint in self._store.endpoints)
+            self._known = True
+            _log.info(
+                "pool %s: %d endpoints, %d came, %d went",
+                snapshot.pool.name if snapshot.pool else "",
+                len(self._store.endpoints),
+                len(changes.added),
+                len(changes.removed),
+            )
+
+    async def _refresh_gauges(self) -> None:
+        while True:
+            self._metrics.pool(self._store, self._clock(), self._settings.metrics_staleness_threshold)
+            await asyncio.sleep(self._settings.refresh_prometheus_metrics_interval)
+
+    # The poller's observer -------------------------------------------------------------------------------
+
+    def scraped(self, name: str, sample: LoadSample, expected_interval: float, now: float) -> None:
+        """A page told the load."""
+        self._store.scraped(name, sample, expected_interval, now)
+
+    def scrape_failed(self, name: str, kind: str, now: float) -> None:
+        """A page did not come: the endpoint's load gets old by itself."""
+        self._metrics.scrape_failed(kind)
+
+    def scrape_took(self, name: str, seconds: float) -> None:
+        """How long a page took."""
+        self._metrics.scrape_took(seconds)
+
+    def models_listed(self, name: str, base: frozenset[str], adapters: frozenset[str], now: float) -> None:
+        """The endpoint listed its models."""
+        self._store.models_listed(name, base, adapters)
+
+    # What the admin pages show ---------------------------------------------------------------------------
+
+    def ready(self) -> bool:
+        """Whether the pool is known, each endpoint was asked once, and the picker is not about to go."""
+        return not self._draining and self._known and self._store.pool is not None and self._poller.settled()
+
+    def endpoints(self) -> list[dict[str, Any]]:
+        """For /debug/endpoints."""
+        return describe_endpoints(self._store, self._clock(), self._settings.metrics_staleness_threshold)
+
+    def decisions(self, limit: int, request_id: str) -> list[dict[str, Any]]:
+        """For /debug/decisions."""
+        return self._decisions.latest(limit, request_id)
+
+
+def _address(host: str, port: int) -> str:
+    # [::] takes IPv4 as well.
+    return f"[{host or '::'}]:{port}" if ":" in (host or "::") else f"{host}:{port}"
+
+
+def _certificate(settings: ServeSettings) -> Any:
+    if not settings.cert_path:
+        pair = self_signed(own_names(), own_addresses(), datetime.now(UTC))
+        return lambda: pair
+    files = CertificateFiles(Path(settings.cert_path))
+    if settings.enable_cert_reload:
+        return files.current
+    pair = files.current()
+    return lambda: pair
+
+
+def _engines(settings: ServeSettings) -> dict[str, EngineSpec]:
+    """Every engine's metric names, as the v1.0.1 flags override them. Raises ConfigError."""
+    try:
+        return {
+            name: override(
+                engine,
+                queue=settings.total_queued_requests_metric,
+                running=settings.total_running_requests_metric,
+                kv=settings.kv_cache_usage_percentage_metric,
+                lora=settings.lora_info_metric,
+                cache_info=settings.cache_info_metric,
+            )
+            for name, engine in ENGINES.items()
+        }
+    except ValueError as error:
+        raise ConfigError([Fault("command line", 0, "", str(error))]) from None

@@ -1,0 +1,52 @@
+"""The datastore as JSON-ready values, for those who look at it from outside."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from epp.datastore.endpoints import Endpoint
+from epp.datastore.store import Datastore
+
+
+def describe_endpoints(store: Datastore, now: float, staleness: float) -> list[dict[str, Any]]:
+    """One dict per endpoint, by name; None where something is not known. Ages in seconds."""
+    return [
+        _describe(store, endpoint, now, staleness)
+        for endpoint in sorted(store.endpoints, key=lambda endpoint: endpoint.spec.name)
+    ]
+
+
+def _describe(store: Datastore, endpoint: Endpoint, now: float, staleness: float) -> dict[str, Any]:
+    columns, slot, spec = store.endpoints, endpoint.slot, endpoint.spec
+    shelf = store.adapters.shelves[slot]
+    return {
+        "name": spec.name,
+        "address": spec.address,
+        "engine": spec.engine,
+        "labels": dict(spec.labels),
+        "ready": spec.ready,
+        "fresh": bool(columns.fresh(np.array([slot]), now, staleness)[0]),
+        "load_age": _known(now - columns.load_at[slot]),
+        "expected_interval": float(columns.load_interval[slot]),
+        "waiting": _known(columns.waiting[slot]),
+        "running": _known(columns.running[slot]),
+        "kv_usage": _known(columns.kv_usage[slot]),
+        "cache_tokens": _known(columns.cache_tokens[slot]),
+        "max_lora": _known(columns.max_lora[slot]),
+        "in_flight": int(columns.in_flight[slot]),
+        "in_flight_tokens": int(columns.in_flight_tokens[slot]),
+        "picks": int(columns.picks[slot]),
+        "models": sorted(endpoint.base_models),
+        "adapters": {
+            "listed": None if shelf.listed is None else sorted(shelf.listed),
+            "at_hand": sorted(shelf.busy().union(shelf.recent)),
+            "in_flight": dict(shelf.in_flight),
+        },
+    }
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
