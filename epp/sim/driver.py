@@ -48,7 +48,7 @@ class Driver:
         sequence = self.engine.submit(request, self.now)
         self._listeners[request.id] = listener
         if self._timer is None:
-            # Not at once: the choices of one request, and requests that come together, share their first step.
+            # Not at once: the choices of one request, and requests that come together, share a first step.
             self._timer = self._loop.call_soon(self._begin)
         return sequence
 
