@@ -55,15 +55,14 @@ def main(argv: Sequence[str]) -> int:
     settings = read_settings(argv, os.environ)
     config = _read_config(settings)
     configure_logging(settings.verbosity)
+    failed: BaseExceptionGroup[Exception] | None = None
     try:
         uvloop.run(_serve(settings, config))
-    except* OSError as failed:
-        print(f"epp serve: {failed.exceptions[0]}", file=sys.stderr)
-        return 1
-    except* ConfigError as failed:
-        print(*failed.exceptions, sep="\n", file=sys.stderr)
-        return 1
-    return 0
+    except* (OSError, ConfigError) as group:
+        failed = group
+    for error in failed.exceptions if failed else ():
+        print(f"epp serve: {error}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _read_config(settings: ServeSettings) -> PickerConfig:
