@@ -44,6 +44,8 @@ class Endpoints:
         self._free = list(range(_FIRST_CAPACITY - 1, -1, -1))
         self._slots: Slots = np.empty(0, np.intp)
         self._ready_slots: Slots = np.empty(0, np.intp)
+        # "ip" and "ip:port" of the ready endpoints; made when a subset asks for it, gone with any change.
+        self._slots_by_address: dict[str, list[int]] | None = None
         n = _FIRST_CAPACITY
         self.waiting: Floats = np.full(n, np.nan)  # requests queued in the engine
         self.running: Floats = np.full(n, np.nan)  # requests in the engine's batch
@@ -105,8 +107,11 @@ class Endpoints:
 
     def matching(self, subset: frozenset[str]) -> Slots:
         """Slots of the ready endpoints whose "ip" or "ip:port" is in `subset`."""
-        chosen = [e.slot for e in self if e.spec.ready and _in_subset(e.spec, subset)]
-        return np.array(chosen, np.intp)
+        if self._slots_by_address is None:
+            self._slots_by_address = _by_address(e for e in self if e.spec.ready)
+        known = self._slots_by_address
+        chosen = {slot for address in subset for slot in known.get(address, ())}
+        return np.array(sorted(chosen), np.intp)
 
     # Load ------------------------------------------------------------------------------------------------
 
@@ -176,14 +181,21 @@ class Endpoints:
     def _index(self) -> None:
         self._slots = np.array([e.slot for e in self], np.intp)
         self._ready_slots = np.array([e.slot for e in self if e.spec.ready], np.intp)
+        self._slots_by_address = None
 
 
 def _is_column(name: str, value: object) -> bool:
     return isinstance(value, np.ndarray) and not name.startswith("_")
 
 
-def _in_subset(spec: EndpointSpec, subset: frozenset[str]) -> bool:
-    return spec.address in subset or spec.host in subset or f"[{spec.host}]" in subset
+def _by_address(endpoints: Iterable[Endpoint]) -> dict[str, list[int]]:
+    """Slots by every way to write an endpoint's address: with and without port, IPv6 with brackets too."""
+    slots: dict[str, list[int]] = {}
+    for endpoint in endpoints:
+        spec = endpoint.spec
+        for address in (spec.address, spec.host, f"[{spec.host}]"):
+            slots.setdefault(address, []).append(endpoint.slot)
+    return slots
 
 
 class Candidates:

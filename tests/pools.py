@@ -1,0 +1,86 @@
+"""Small pools for tests: endpoints by number, their load, and requests for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from epp.datastore.endpoints import Candidates, Endpoint
+from epp.datastore.store import Datastore
+from epp.types import (
+    Api,
+    ControlHeaders,
+    EndpointSpec,
+    InferenceRequest,
+    LoadSample,
+    Objective,
+    ParsedBody,
+    PoolSpec,
+    Prompt,
+    Rewrite,
+    Snapshot,
+)
+
+POOL = PoolSpec("vllm-qwen3-32b-pool")
+INTERVAL = 0.05  # seconds between two scrapes, the reference's --refresh-metrics-interval
+NOW = 100.0  # the time of every decision that names none
+
+
+def spec(number: int, *, ready: bool = True, engine: str = "vllm", zone: str = "a") -> EndpointSpec:
+    """Endpoint `pod-<number>` at 192.168.1.<number + 1>:8000."""
+    host = f"192.168.1.{number + 1}"
+    return EndpointSpec(f"pod-{number}", host, 8000, {"zone": zone}, engine, ready)
+
+
+def address(number: int) -> str:
+    return spec(number).address
+
+
+def snapshot(
+    *specs: EndpointSpec, objectives: Sequence[Objective] = (), rewrites: Sequence[Rewrite] = ()
+) -> Snapshot:
+    return Snapshot(POOL, specs, tuple(objectives), tuple(rewrites))
+
+
+def load(waiting: int | None = None, kv: float | None = None, *adapters: str, **more: int) -> LoadSample:
+    """What a metrics page tells: queue, KV use, adapters in flight, and further fields by name."""
+    return LoadSample(waiting=waiting, kv_usage=kv, adapters=frozenset(adapters), **more)
+
+
+def store_of(
+    *loads: LoadSample | None, objectives: Mapping[str, int] | None = None, rewrites: Sequence[Rewrite] = ()
+) -> Datastore:
+    """A pool with an endpoint for each of `loads`, told at `NOW`; None: it has not told any."""
+    store = Datastore()
+    priorities = [Objective(name, priority) for name, priority in (objectives or {}).items()]
+    store.apply(snapshot(*map(spec, range(len(loads))), objectives=priorities, rewrites=rewrites))
+    for number, sample in enumerate(loads):
+        if sample is not None:
+            store.scraped(f"pod-{number}", sample, INTERVAL, NOW)
+    return store
+
+
+def endpoint(store: Datastore, number: int) -> Endpoint:
+    return store.endpoints.by_name[f"pod-{number}"]
+
+
+def everyone(store: Datastore, now: float = NOW) -> Candidates:
+    """All ready endpoints as candidates."""
+    return store.candidates(None, now)
+
+
+def request(
+    prompt: bytes = b"", model: str = "base", *, target: str = "", priority: int = 0, request_id: str = "r"
+) -> InferenceRequest:
+    parts = (memoryview(prompt),) if prompt else ()
+    body = ParsedBody(Api.COMPLETIONS, model, prompt=Prompt(parts, len(prompt) // 4))
+    return InferenceRequest(
+        id=request_id,
+        path="/v1/completions",
+        headers={},
+        body=body,
+        controls=ControlHeaders(request_id=request_id),
+        target_model=target or model,
+        priority=priority,
+        size=len(prompt),
+        received_at=NOW,
+    )
