@@ -43,7 +43,7 @@ def kind_of(annotation: Any) -> ValueKind:
     if get_origin(annotation) is Literal:
         return ValueKind("|".join(arguments), lambda text: _read_choice(text, arguments), str)
     if get_origin(annotation) is tuple and arguments[1:] == (Ellipsis,):
-        return _list_of(_SCALARS[arguments[0]])
+        return _list_of(kind_of(arguments[0]))
     if annotation in _SCALARS:
         return _SCALARS[annotation]
     raise TypeError(f"a flag cannot be of type {annotation}")
