@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 # Slots of an endpoint that does not tell: vLLM's own default of --max-loras.
 _DEFAULT_SLOTS = 1
 
+# Names remembered from metrics alone, the latest. vLLM's list of models names them all within seconds.
+MAX_SEEN = 1000
+
 
 @dataclass(slots=True)
 class Shelf:
@@ -52,7 +55,8 @@ class Adapters:
     def __init__(self) -> None:
         self.shelves: dict[int, Shelf] = {}
         self._names: Counter[str] = Counter()  # adapter -> endpoints that list it
-        self._seen: set[str] = set()  # adapters that metrics have named, for endpoints without a list
+        # Adapters that metrics have named, for endpoints without a list; oldest first, at most `MAX_SEEN`.
+        self._seen: OrderedDict[str, None] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Adapters {len(self._names)} known, {len(self.shelves)} endpoints>"
@@ -84,9 +88,9 @@ class Adapters:
             shelf.resize(max_lora)
         if adapters is not None and adapters != shelf.told:
             shelf.told = adapters
-            self._seen |= adapters
             for adapter in sorted(adapters):
                 shelf.touch(adapter)
+                self._see(adapter)
 
     def reserve(self, slot: int, adapter: str) -> None:
         """A request for `adapter` goes to the endpoint."""
@@ -100,6 +104,12 @@ class Adapters:
         shelf.in_flight[adapter] -= 1
         if shelf.in_flight[adapter] <= 0:
             del shelf.in_flight[adapter]
+
+    def _see(self, adapter: str) -> None:
+        self._seen[adapter] = None
+        self._seen.move_to_end(adapter)
+        if len(self._seen) > MAX_SEEN:
+            self._seen.popitem(last=False)
 
     def _forget(self, adapters: frozenset[str] | None) -> None:
         self._names -= Counter(adapters or ())
