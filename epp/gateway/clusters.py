@@ -11,10 +11,10 @@ from epp.gateway.settings import GatewaySettings, TcpAddress, UnixAddress, read_
 MODEL_SERVERS = "model-servers"
 PICKER = "picker"
 
-# Bytes that Envoy holds for one connection, and of one body for sending it again. In the streamed modes it is
-# where flow control begins, not a limit of the body; in the buffered modes a longer body is answered 413.
-# Envoy's default of 1 MiB stands in the way of prompts that vLLM takes: 1 M tokens are about 4 MB of text.
-BUFFER_LIMIT = 8 * 1024 * 1024
+# Bytes that Envoy holds for one connection before it stops reading, and so the most that it sends to the
+# picker in one message of a FULL_DUPLEX_STREAMED body: below the 4 MiB at which a gRPC server refuses one
+# unless told otherwise.
+BUFFER_LIMIT = 3 * 1024 * 1024
 
 # Envoy's default circuit breakers let 1024 requests (and 3 retries) be under way and answer 503 to the rest.
 # A generation runs for minutes, and how many may wait is the picker's affair: as in the reference's chart,
@@ -28,14 +28,18 @@ CONNECT_TIMEOUT = 5
 # a request sent just then would be lost, so Envoy has to be the first.
 UPSTREAM_IDLE_TIMEOUT = 4
 
-# Seconds between two looks at the picker's health, and how long one may take. Three bad looks and it is out:
-# a picker that hangs, and does not just refuse connections, is noticed after about six seconds.
-HEALTH_INTERVAL = 2
+# Seconds between two looks at the picker's health, how long one may take, and how many bad ones in a row put
+# it out. A picker that is gone is noticed after two seconds, one that hangs after six.
+HEALTH_INTERVAL = 1
 HEALTH_TIMEOUT = 2
-UNHEALTHY_AFTER = 3
+UNHEALTHY_AFTER = 2
 
 # Seconds between two looks at a picker that is out: what a restarted one waits for at most.
 UNHEALTHY_INTERVAL = 0.5
+
+# With --fail-open, streams lost in a row before Envoy goes on without the picker, for a second and then as
+# long as its health says. Of 400 requests sent while a picker was away 4 were lost; by its health alone, 78.
+LOST_STREAMS = 3
 
 # The name under which the picker reports the health of its ext_proc service.
 HEALTH_SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
@@ -76,6 +80,7 @@ def picker(settings: GatewaySettings) -> Json:
     cluster: Json = {
         "name": PICKER,
         "type": "STRICT_DNS" if isinstance(address, TcpAddress) and not address.is_ip else "STATIC",
+        "dns_lookup_family": "ALL",  # of several addresses its health tells the right ones
         "connect_timeout": seconds(CONNECT_TIMEOUT),
         "circuit_breakers": _circuit_breakers(),
         "load_assignment": {
@@ -91,9 +96,9 @@ def picker(settings: GatewaySettings) -> Json:
     }
     if settings.picker_tls:
         cluster["transport_socket"] = _tls(address, settings.picker_ca)
-    if settings.picker_health_check:
-        cluster |= _health_check()
-    return cluster
+    if settings.fail_open:
+        cluster["outlier_detection"] = _outlier_detection()
+    return cluster | _health_check(settings)
 
 
 def _override_host(settings: GatewaySettings) -> Json:
@@ -169,11 +174,15 @@ def _tls(address: TcpAddress | UnixAddress, ca: str) -> Json:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
-def _health_check() -> Json:
+def _health_check(settings: GatewaySettings) -> Json:
     """A picker that fails it gets no new streams and loses those that it has.
 
-    Without it a picker that hangs would keep its streams up to the message timeout, also with --fail-open.
+    Without it a picker that hangs would keep its streams up to the message timeout, and --fail-open would not
+    work with FULL_DUPLEX_STREAMED bodies: Envoy lets a request pass only if the picker fails before the first
+    piece of its body is there, so it has to know beforehand.
     """
+    grpc = {"grpc_health_check": {"service_name": HEALTH_SERVICE}}
+    connect: Json = {"tcp_health_check": {}}
     check = {
         "interval": seconds(HEALTH_INTERVAL),
         "no_traffic_interval": seconds(HEALTH_INTERVAL),  # Envoy's default of 60 s is how late it would know
@@ -181,11 +190,22 @@ def _health_check() -> Json:
         "timeout": seconds(HEALTH_TIMEOUT),
         "unhealthy_threshold": UNHEALTHY_AFTER,
         "healthy_threshold": 1,
-        "grpc_health_check": {"service_name": HEALTH_SERVICE},
+        **(grpc if settings.picker_health_check else connect),
     }
     return {
         "health_checks": [check],
         "close_connections_on_host_health_failure": True,
         # Envoy's default of 50 % would go on using the only picker there is.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+    }
+
+
+def _outlier_detection() -> Json:
+    return {
+        "split_external_local_origin_errors": True,  # what the picker answers is no sign of its absence
+        "enforcing_consecutive_5xx": 0,
+        "consecutive_local_origin_failure": LOST_STREAMS,
+        "interval": "1s",
+        "base_ejection_time": "1s",
+        "max_ejection_percent": 100,  # of the only one there is
     }

@@ -40,5 +40,6 @@ def envoy_argv(binary: str, bootstrap: Path, *, concurrency: int = 1) -> list[st
         *("--config-path", str(bootstrap)),
         *("--concurrency", str(concurrency)),
         *("--log-level", "warn"),
+        *("--component-log-level", "main:error"),  # being told to end is not worth a warning
         "--disable-hot-restart",  # it would claim a shared-memory region that two gateways cannot share
     ]

@@ -22,6 +22,10 @@ RETRIES = 3
 # What is safe to try again: nothing of the request had reached a server.
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 
+# Bytes of a body that Envoy keeps to send it to another server: the picker's own default limit on bodies. In
+# the buffered modes it is also where Envoy answers 413, and the picker has to take messages of that size.
+RETRY_BUFFER_LIMIT = 64 * 1024 * 1024
+
 _HTTP = "type.googleapis.com/envoy.extensions.filters.http"
 _RETRY_HOST = "type.googleapis.com/envoy.extensions.retry.host"
 
@@ -107,7 +111,7 @@ def _router_filter() -> Json:
 def _route(settings: GatewaySettings) -> Json:
     route: Json = {
         "match": {"prefix": "/"},
-        "request_body_buffer_limit": BUFFER_LIMIT,  # a longer body cannot be sent a second time
+        "request_body_buffer_limit": RETRY_BUFFER_LIMIT,
         "route": {
             "cluster": MODEL_SERVERS,
             "timeout": "0s",  # an answer may be long; IDLE_TIMEOUT bounds its pauses

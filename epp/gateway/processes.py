@@ -11,7 +11,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, cast
@@ -60,57 +61,58 @@ class Supervisor:
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._running: dict[str, _Child] = {}
-        self._keepers: list[asyncio.Task[None]] = []
+        self._tasks = asyncio.TaskGroup()
+        self._lives: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
-        await asyncio.gather(*(child.stop() for child in self._running.values()))
+        for life in self._lives:
+            life.cancel()
+        await self._tasks.__aexit__(None, None, None)
 
     async def start(self, part: Part) -> None:
         """Starts a part and returns once it is ready, to be kept running from then on; StartError if not."""
-        child = await self._run(part)
-        self._keepers.append(asyncio.create_task(self._keep(part, child), name=f"keep {part.name}"))
+        ready = asyncio.get_running_loop().create_future()
+        self._lives.append(self._tasks.create_task(self._live(part, ready), name=f"keep {part.name}"))
+        await ready
 
-    async def _run(self, part: Part) -> _Child:
-        """Starts the process, and waits until it is ready."""
-        child = self._running[part.name] = await _Child.spawn(part, self._say)
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                while not await part.ready():
-                    if await child.exits_within(POLL_INTERVAL):
-                        raise StartError(f"{part.name} did not start: {await child.ended()}")
-        except TimeoutError:
-            await child.stop()
-            raise StartError(f"{part.name} was not ready after {START_TIMEOUT:g} s") from None
-        return child
-
-    async def _keep(self, part: Part, child: _Child) -> None:
+    async def _live(self, part: Part, ready: asyncio.Future[None]) -> None:
+        """Runs the part again and again; `ready` gets the outcome of its first start."""
         clock = asyncio.get_running_loop().time
         pause = 0.0
         while True:
             since = clock()
-            reason = await child.ended()
-            pause = next_pause(pause, lived=clock() - since)
-            self._say(f"{part.name} ended: {reason}; starts again in {pause:g} s")
-            child = await self._restart(part, pause)
-            self._say(f"{part.name} is ready again")
-
-    async def _restart(self, part: Part, pause: float) -> _Child:
-        while True:
-            await asyncio.sleep(pause)
             try:
-                return await self._run(part)
+                async with _running(part, self._say) as child:
+                    await _until_ready(part, child)
+                    if ready.done():
+                        self._say(f"{part.name} is ready again")
+                    else:
+                        ready.set_result(None)
+                    end = f"{part.name} ended: {await child.ended()}"
             except StartError as error:
-                pause = next_pause(pause, lived=0.0)
-                self._say(f"{error}; next try in {pause:g} s")
+                if not ready.done():
+                    ready.set_exception(error)
+                    return
+                end = str(error)
+            pause = next_pause(pause, lived=clock() - since)
+            self._say(f"{end}; starts again in {pause:g} s")
+            await asyncio.sleep(pause)
+
+
+async def _until_ready(part: Part, child: _Child) -> None:
+    try:
+        async with asyncio.timeout(START_TIMEOUT):
+            while not await part.ready():
+                if await child.exits_within(POLL_INTERVAL):
+                    raise StartError(f"{part.name} did not start: {await child.ended()}")
+    except TimeoutError:
+        raise StartError(f"{part.name} was not ready after {START_TIMEOUT:g} s") from None
 
 
 def next_pause(pause: float, *, lived: float) -> float:
@@ -118,6 +120,23 @@ def next_pause(pause: float, *, lived: float) -> float:
     if pause == 0.0 or lived >= STEADY_AFTER:
         return FIRST_PAUSE
     return min(2 * pause, LONGEST_PAUSE)
+
+
+@asynccontextmanager
+async def _running(part: Part, say: Say) -> AsyncIterator[_Child]:
+    """One process of the part, tethered to this one, in a session of its own so that Ctrl-C is ours alone."""
+    _, child = await asyncio.get_running_loop().subprocess_exec(
+        lambda: _Child(part.name, say),
+        *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *part.argv),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield child
+    finally:
+        await child.stop()
 
 
 class _Child(asyncio.SubprocessProtocol):
@@ -131,19 +150,6 @@ class _Child(asyncio.SubprocessProtocol):
         self._rest = b""  # of the output, the line that has no end yet
         self._exited: asyncio.Future[int] = loop.create_future()
         self._silent: asyncio.Future[None] = loop.create_future()  # all its output has arrived
-
-    @classmethod
-    async def spawn(cls, part: Part, say: Say) -> _Child:
-        """Starts the process, tethered to this one, in a session of its own so that Ctrl-C is ours alone."""
-        _, child = await asyncio.get_running_loop().subprocess_exec(
-            lambda: cls(part.name, say),
-            *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *part.argv),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        return child
 
     async def exits_within(self, seconds: float) -> bool:
         """Whether it has ended, or does so in this time."""

@@ -97,7 +97,9 @@ class GatewaySettings:
         " the host of --picker. Empty: any certificate will do.",
     )
     picker_health_check: bool = flag(
-        False, help="Ask the picker for its health on its own port (it needs --health-checking for that)."
+        False,
+        help="Ask the picker for its health, which it answers if started with --health-checking; otherwise it"
+        " is healthy while it takes connections.",
     )
     fail_open: bool = flag(
         False,
