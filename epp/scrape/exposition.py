@@ -1,0 +1,212 @@
+"""Reads a few wanted samples out of a page in Prometheus' text format, without parsing the page.
+
+A model server's page is 50 KB of histograms around five values. `bytes.find` finds the lines that open with a
+wanted name; only those are taken apart. The page is foreign: whatever its bytes, nothing here raises, and the
+time is linear in its size. What is broken is missing, never zero:
+
+- A value that is no finite decimal number (NaN, Inf, garbage) makes its line missing.
+- A line without its line feed is missing: the page was cut off there, and the number perhaps too ("4" of
+  "48"). The format ends every line with one.
+- A name is whole: `x` finds neither `x_by_reason` nor `x_total`. A counter is wanted by the name on its line,
+  which ends in `_total`. The TYPE comment is not asked.
+
+Format: "Exposition formats" in the Prometheus documentation (text format 0.0.4), which also demands that the
+samples of one name stand together; reading stops where they end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from epp.scrape.values import number
+
+# Samples read of one name. vLLM keeps a line for every order and combination of active adapters it ever had
+# (15 seen with two); reading this many takes about 10 ms.
+MAX_SAMPLES = 10_000
+
+# Most lines are the same from scrape to scrape, so they are remembered: as many as 100 endpoints have wanted
+# ones, none longer than this many bytes (vLLM's longest, cache_config_info, has 1,100). 16 MB at most.
+_REMEMBERED_LINES = 2048
+_REMEMBERED_BYTES = 4096
+
+# What follows the name on a sample's line: labels, value, timestamp. All repeats are possessive, so no page
+# can make the match go back and try again.
+_SAMPLE = re.compile(
+    rb"""(?: [ \t]*+ \{ ( [^"}]*+ (?: " [^"\\]*+ (?: \\. [^"\\]*+ )*+ " [^"}]*+ )*+ ) \} [ \t]*+
+       | [ \t]++ )
+    ( [-+.\deE]++ ) (?: [ \t]++ ( [-+.\deE]++ ) )? [ \t\r]*+""",
+    re.VERBOSE | re.DOTALL,
+)
+_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)")
+
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_MATCHER = re.compile(
+    r"""\s*([a-zA-Z_]\w*)\s*=(?![=~])\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s"',{}]*))\s*"""
+)
+
+_NO_TIMESTAMP = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which samples: those called `name` that carry each of `labels`; one that must be "" may be absent."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        matchers = ",".join(f'{key}="{value}"' for key, value in self.labels)
+        return f"{self.name}{{{matchers}}}" if matchers else self.name
+
+
+class Sample(NamedTuple):
+    """One line of the page. `label_text`: what stands between its braces."""
+
+    value: float
+    timestamp: float  # as on the page; -inf without one
+    label_text: bytes
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels by name, values unescaped. Shared: not to be written to."""
+        read = _read_labels if len(self.label_text) <= _REMEMBERED_BYTES else _read_labels.__wrapped__
+        return read(self.label_text)
+
+
+def parse_selector(text: str) -> Selector:
+    """Reads `name`, `name{k=v}` or `name{k="v",k2='v2'}`; quotes around the whole are taken off.
+
+    That is the syntax of the v1.0.1 flags, and of a PromQL instant vector with equality matchers. Raises
+    ValueError, which says what is wrong with `text`.
+    """
+    bare = text.strip()
+    if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'":
+        bare = bare[1:-1].strip()
+    name, brace, rest = bare.partition("{")
+    name = name.strip()
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{text!r} does not begin with a metric name")
+    if not brace:
+        return Selector(name)
+    if not rest.endswith("}"):
+        raise ValueError(f"{text!r} has no closing brace at its end")
+    return Selector(name, tuple(_matchers(rest[:-1], text)))
+
+
+def _matchers(body: str, text: str) -> Iterator[tuple[str, str]]:
+    at = 0
+    while body[at:].strip():
+        match = _MATCHER.match(body, at)
+        if match is None:
+            raise ValueError(f"{text!r}: expected label=value at {body[at:]!r} (only equality is understood)")
+        key, double, single, plain = match.groups()
+        yield key, re.sub(r"\\(.)", r"\1", double) if double is not None else single or plain or ""
+        at = match.end()
+        if body[at : at + 1] not in ("", ","):
+            raise ValueError(f"{text!r}: expected a comma at {body[at:]!r}")
+        at += 1
+
+
+class Page:
+    """One page to be read. A search goes on where the last one found its name, and then from the page's
+    start: to ask for names in the page's order is to look through it once.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._cursor = 0
+
+    def __repr__(self) -> str:
+        return f"<Page of {len(self._data)} bytes>"
+
+    def samples(self, selector: Selector) -> list[Sample]:
+        """Every readable sample that `selector` means, in order, of at most `MAX_SAMPLES` lines."""
+        data = self._data
+        name = selector.name.encode()
+        found: list[Sample] = []
+        at = self._find(name)
+        if at < 0:
+            return found
+        for _ in range(MAX_SAMPLES):
+            end = data.find(b"\n", at)
+            if end < 0 or not data.startswith(name, at):
+                break
+            rest = data[at + len(name) : end]
+            read = _read_sample if len(rest) <= _REMEMBERED_BYTES else _read_sample.__wrapped__
+            sample = read(rest)
+            if sample is not None and (not selector.labels or _carries(sample, selector.labels)):
+                found.append(sample)
+            at = end + 1
+        return found
+
+    def value(self, selector: Selector) -> float | None:
+        """The value that `selector` means: of the latest timestamp, without timestamps the first.
+
+        None if there is none. The rule is the reference's; a data-parallel vLLM has a sample per engine.
+        """
+        found = self.samples(selector)
+        return max(found, key=_timestamp).value if found else None  # `max` keeps the first of equals
+
+    def _find(self, name: bytes) -> int:
+        """Where the first sample line of `name` begins; -1: nowhere."""
+        at = self._find_between(name, self._cursor, len(self._data))
+        if at < 0:
+            at = self._find_between(name, 0, self._cursor + len(name))
+        if at > 0:
+            self._cursor = at - 1  # the line feed in front, which the next search needs
+        return at
+
+    def _find_between(self, name: bytes, start: int, stop: int) -> int:
+        data = self._data
+        if start == 0 and data.startswith(name) and _ends_name(data, len(name)):
+            return 0
+        line = b"\n" + name
+        at = data.find(line, start, stop)
+        while at >= 0 and not _ends_name(data, at + len(line)):
+            at = data.find(line, at + len(line), stop)
+        return at + 1 if at >= 0 else -1
+
+
+def _timestamp(sample: Sample) -> float:
+    return sample.timestamp
+
+
+def _ends_name(data: bytes, at: int) -> bool:
+    return data[at : at + 1] in (b"{", b" ", b"\t")
+
+
+@lru_cache(_REMEMBERED_LINES)
+def _read_sample(rest: bytes) -> Sample | None:
+    """The sample on a line, by what follows its name."""
+    match = _SAMPLE.fullmatch(rest)
+    if match is None:
+        return None
+    label_text, value_text, timestamp_text = match.groups()
+    value = number(value_text)
+    if value is None:
+        return None
+    timestamp = number(timestamp_text)
+    return Sample(value, _NO_TIMESTAMP if timestamp is None else timestamp, label_text or b"")
+
+
+@lru_cache(_REMEMBERED_LINES)
+def _read_labels(label_text: bytes) -> Mapping[str, str]:
+    text = label_text.decode("utf-8", "replace")
+    labels: dict[str, str] = dict(_LABEL.findall(text))
+    if "\\" in text:
+        return {key: _ESCAPE.sub(_unescape, value) for key, value in labels.items()}
+    return labels
+
+
+def _carries(sample: Sample, wanted: tuple[tuple[str, str], ...]) -> bool:
+    labels = sample.labels
+    return all(labels.get(key, "") == value for key, value in wanted)
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    return "\n" if escape[1] == "n" else escape[1]
