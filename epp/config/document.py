@@ -175,7 +175,7 @@ class _Composer:
                 line, path, f"*{event.anchor} is an alias, which is not taken; write the value out"
             )
             return ScalarNode(line, None)
-        if event.tag not in (None, "!"):
+        if event.tag is not None:
             self._faults.add(line, path, f"{event.tag} is a tag, which is not taken")
         if isinstance(event, yaml.MappingStartEvent):
             return self._map(line, path, depth)

@@ -161,9 +161,11 @@ def _read_choice(choices: tuple[Any, ...], node: Node, faults: Faults, path: str
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(value, str) and value in choices:
         return value
-    known = ", ".join(choices)
+    if len(choices) == 1:
+        faults.add(node.line, path, f"has to be {choices[0]}, not {_show(node)}")
+        return INVALID
     hint = did_you_mean(value, choices) if isinstance(value, str) else ""
-    faults.add(node.line, path, f"has to be one of {known}, not {_show(node)}{hint}")
+    faults.add(node.line, path, f"has to be one of {', '.join(choices)}, not {_show(node)}{hint}")
     return INVALID
 
 
