@@ -98,22 +98,22 @@ class PrefixIndex:
 
     def match(self, chain: Chain, slots: Slots) -> Floats:
         """Bytes of the prompt's start that each of `slots` holds."""
-        matched = dict.fromkeys(slots.tolist(), 0)
-        alive = 0
-        for slot in matched:
-            alive |= 1 << slot
+        width = int(slots.max(initial=-1)) + 1
+        matched = np.zeros(width)
+        alive = (1 << width) - 1
         holders = self._holders
         before = 0
         for digest, end in zip(chain.hashes, chain.ends, strict=True):
             holding = holders.get(digest, 0) & alive
             if holding != alive:
-                _set_bits(matched, alive & ~holding, before)
+                if before:  # most hold nothing at all, and need no visit
+                    _set_bits(matched, alive & ~holding, before)
                 alive = holding
                 if not alive:
                     break
             before = end
         _set_bits(matched, alive, before)
-        return np.fromiter(matched.values(), np.float64, len(matched))
+        return matched[slots]
 
     def record(self, slot: int, chain: Chain, cache_tokens: float) -> None:
         """`chain` was sent to the endpoint at `slot`, whose KV cache holds `cache_tokens`; NaN: unknown."""
@@ -146,7 +146,11 @@ class PrefixIndex:
 
 
 class _Cache:
-    """The blocks of one endpoint, least recently used first, with their bytes."""
+    """The blocks of one endpoint, least recently used first, with their bytes.
+
+    The short rest at the end of a prompt counts as a whole first block: it fills one in the engine, and the
+    number of blocks kept stays within the number of those that the engine has.
+    """
 
     __slots__ = ("blocks", "bytes")
 
@@ -159,6 +163,7 @@ class _Cache:
         if digest in self.blocks:
             self.blocks.move_to_end(digest)
             return False
+        size = max(size, FIRST_BLOCK_BYTES)
         self.blocks[digest] = size
         self.bytes += size
         return True
@@ -173,7 +178,7 @@ class _Cache:
         return forgotten
 
 
-def _set_bits(values: dict[int, int], bits: int, value: int) -> None:
+def _set_bits(values: Floats, bits: int, value: int) -> None:
     """Sets `values[i]` for each bit `i` of `bits`."""
     while bits:
         lowest = bits & -bits
