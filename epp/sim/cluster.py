@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from types import TracebackType
 
@@ -40,7 +41,8 @@ class Cluster:
                 await server.start()
         except OSError as error:
             await self.close()
-            raise PortError(f"cannot listen on {server.address}: {error.strerror or error}") from error
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise PortError(f"cannot listen on {server.address}: {reason}") from error
         return self
 
     async def __aexit__(

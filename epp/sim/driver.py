@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from epp.sim.engine import Engine, Sequence, SimRequest, StepResult
 
@@ -23,12 +24,27 @@ _MAX_STEPS_AT_ONCE = 64
 Listener = Callable[[Sequence], None]
 
 
-class Driver:
-    """One engine on the running event loop. `on_step` sees every result before the requests' listeners do."""
+class Loop(Protocol):
+    """What the driver needs of an event loop; times are real seconds."""
 
-    def __init__(self, engine: Engine, time_scale: float, on_step: Callable[[StepResult], None]) -> None:
+    def time(self) -> float:
+        """Monotonic."""
+
+    def call_soon(self, callback: Callable[[], Any]) -> asyncio.Handle:
+        """Calls `callback` in the next round."""
+
+    def call_later(self, delay: float, callback: Callable[[], Any]) -> asyncio.Handle:
+        """Calls `callback` after `delay`."""
+
+
+class Driver:
+    """One engine on an event loop. `on_step` sees every result before the requests' listeners do."""
+
+    def __init__(
+        self, engine: Engine, time_scale: float, on_step: Callable[[StepResult], None], loop: Loop
+    ) -> None:
         self.engine = engine
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._time_scale = time_scale
         self._on_step = on_step
         self._listeners: dict[str, Listener] = {}

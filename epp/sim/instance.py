@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from epp.sim import tokens
@@ -37,7 +38,7 @@ class Instance:
         self.pinned: dict[str, float] = {}  # gauges that tests have set, by the field of `Gauges`
         self.engine = Engine(config)
         self.metrics = ServerMetrics(model, config, self.max_model_len, self.created)
-        self._driver = Driver(self.engine, time_scale, self._on_step)
+        self._driver = Driver(self.engine, time_scale, self._on_step, asyncio.get_running_loop())
 
     @property
     def gauges(self) -> Gauges:

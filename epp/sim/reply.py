@@ -22,8 +22,7 @@ class Choice:
         self.sequence: Sequence | None = None  # once it was submitted
         self._reply = reply
         self._index = index
-        self._seed = xxhash.xxh64_intdigest(prompt) + index
-        self.text = tokens.output_text(self._seed, output_tokens)
+        self.text = tokens.output_text(xxhash.xxh64_intdigest(prompt) + index, output_tokens)
 
     @property
     def usage(self) -> TokenUsage:
@@ -34,8 +33,8 @@ class Choice:
 
     def on_token(self, sequence: Sequence) -> None:
         """The engine has made the next token of this choice."""
-        self.sequence = sequence
-        word = tokens.output_word(self._seed, sequence.produced - 1)
+        end = sequence.produced * tokens.TOKEN_BYTES
+        word = self.text[end - tokens.TOKEN_BYTES : end]
         self._reply.on_token(self, self._index, word, first=sequence.produced == 1, last=sequence.finished)
 
 

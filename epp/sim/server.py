@@ -79,6 +79,7 @@ class SimServer:
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
         self._busy: set[asyncio.BaseTransport] = set()  # connections with a request in work
+        self._hanging = 0  # requests
         self._not_hanging = asyncio.Event()
         self._process_registry = CollectorRegistry()
         GCCollector(self._process_registry)
@@ -154,6 +155,7 @@ class SimServer:
             "alive": self.alive,
             "served": self.served,
             "failed": self.failed,
+            "hanging": self._hanging,
             "cancelled": engine.counters.cancelled,
             "running": engine.running,
             "waiting": engine.waiting,
@@ -249,13 +251,20 @@ class SimServer:
             case Fate.FAILS:
                 return _error(500, "InternalServerError", "Internal server error (injected fault)")
             case Fate.HANGS:
-                await self._not_hanging.wait()
+                await self._hang()
         if ask.stream and not isinstance(answer, EmbeddingAnswer):
             return await self._stream(request, instance, ask, answer)
         reply = Reply(ask, answer, write=None)
         await _finish(instance, ask, reply)
         headers = self._load_headers(request, instance)
         return _json(answer.whole(reply.texts, reply.usage), headers=headers)
+
+    async def _hang(self) -> None:
+        self._hanging += 1
+        try:
+            await self._not_hanging.wait()
+        finally:
+            self._hanging -= 1
 
     async def _stream(
         self, request: web.Request, instance: Instance, ask: bodies.Ask, answer: Answer

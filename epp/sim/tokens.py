@@ -40,11 +40,9 @@ def encode_chat(messages: Iterable[tuple[str, str]]) -> bytes:
     return b"".join(turns) + encode("<|assistant|>")
 
 
-def output_word(seed: int, index: int) -> str:
-    """The output token number `index` of an answer: any two answers differ soon if their seeds do."""
-    return _WORDS[(seed >> (index % 59)) % len(_WORDS)]
-
-
 def output_text(seed: int, length: int) -> str:
-    """The first `length` tokens of an answer."""
-    return "".join(output_word(seed, index) for index in range(length))
+    """An answer of `length` tokens, each `TOKEN_BYTES` characters; two differ soon if their seeds do.
+
+    `seed` has 64 bits, of which each word looks at a few.
+    """
+    return "".join(_WORDS[(seed >> (index % 59)) % len(_WORDS)] for index in range(length))

@@ -244,6 +244,24 @@ def test_without_blocks_the_last_admitted_is_preempted_and_starts_again_first() 
     assert transcript.sequences["b"].scheduled_at == 0
 
 
+def test_after_a_preemption_nothing_is_admitted_in_the_same_step() -> None:
+    # At 3s one block is free and would do for a first chunk of b.
+    Transcript(config(num_blocks=4, max_num_batched_tokens=5)).play("""
+        > submit a 7 4
+        > submit b 7 4
+        > step
+        0s: Engine(1 running, 1 waiting, KV 0.500)
+        > step
+        1s: computed 5 Engine(2 running, 0 waiting, KV 0.750)
+        > step
+        2s: computed 5 token a Engine(2 running, 0 waiting, KV 1.000)
+        > step
+        3s: computed 5 token ab Engine(1 running, 1 waiting, KV 0.750)
+        > step
+        4s: computed 1 token a Engine(2 running, 0 waiting, KV 1.000)
+    """)
+
+
 def test_a_preempted_request_finds_its_blocks_in_the_prefix_cache() -> None:
     transcript = Transcript(config(num_blocks=5))
     transcript.play("""
@@ -300,7 +318,7 @@ def test_an_adapter_without_a_slot_is_deferred_and_overtaken() -> None:
         0s: Engine(3 running, 1 waiting, KV 0.030)
     """)
     assert transcript.engine.deferred == 1
-    assert transcript.engine.active_adapters == ()
+    assert not transcript.engine.active_adapters
     transcript.play("""
         > step
         11s: computed 12 token acd done cd Engine(1 running, 1 waiting, KV 0.020)
