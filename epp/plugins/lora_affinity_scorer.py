@@ -39,6 +39,6 @@ def _step(shelf: Shelf, adapter: str) -> float:
         return AT_HAND
     if shelf.listed is not None and adapter not in shelf.listed:
         return NO_SLOT
-    if len(shelf.recent) < shelf.slots:
+    if len(busy | shelf.recent.keys()) < shelf.slots:
         return FREE_SLOT
     return IDLE_SLOT if len(busy) < shelf.slots else NO_SLOT
