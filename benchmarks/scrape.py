@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
@@ -66,7 +66,7 @@ class PageServer(asyncio.Protocol):
     answer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(self.answer)
@@ -196,10 +196,9 @@ def table(result: dict[str, Any]) -> str:
     lines += [f"  {name:<20}{us:8.1f} us" for name, us in result["parts_us"].items()]
     lines.append(f"{'endpoints':>10} {'mode':<10} {'pages/s':>9} {'cores':>7} {'us/page':>8}  failures")
     for row in result["polling"]:
-        lines.append(
-            f"{row['endpoints']:>10} {row['mode']:<10} {row['pages_per_second']:>9.0f} {row['cpu_share']:>7.3f} "
-            f"{row['us_per_page']:>8.0f}  {row['failures'] or ''}"
-        )
+        rate, share, each = row["pages_per_second"], row["cpu_share"], row["us_per_page"]
+        numbers = f"{rate:>9.0f} {share:>7.3f} {each:>8.0f}"
+        lines.append(f"{row['endpoints']:>10} {row['mode']:<10} {numbers}  {row['failures'] or ''}")
     return "\n".join(lines)
 
 
