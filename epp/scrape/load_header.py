@@ -58,4 +58,4 @@ def _from_json(report: str) -> Iterator[tuple[str, float | None]]:
     named = fields.get("named_metrics")
     for key, value in (named if isinstance(named, dict) else fields).items():
         if type(value) in (int, float):
-            yield key.removeprefix(_PREFIX), float(value)
+            yield key.removeprefix(_PREFIX), value
