@@ -21,7 +21,7 @@ DEFAULT_WEIGHTS = {
     "queue-scorer": 2.0,
     "kv-cache-utilization-scorer": 2.0,
     "prefix-cache-scorer": 3.0,
-    "lora-affinity-scorer": 1.0,
+    "lora-affinity-scorer": 2.0,
     "active-request-scorer": 2.0,
 }
 
