@@ -64,7 +64,8 @@ class Profile:
         totals = np.zeros(len(candidates))
         scores = {}
         for scorer in self._scorers:
-            values = scorer.plugin.score(request, candidates).clip(0.0, 1.0)
+            # fmax, and not clip, so that a score that is NaN counts as 0 instead of spoiling the total.
+            values = np.fmin(np.fmax(scorer.plugin.score(request, candidates), 0.0), 1.0)
             scores[scorer.name] = values
             totals += scorer.weight * values
         picks = self._picker.pick(totals, candidates, rng)

@@ -1,0 +1,147 @@
+"""Decisions kept for /debug: a thousand of them, JSON-ready, without prompts and headers."""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+import weakref
+from typing import Any
+
+import pytest
+
+from epp.plugins.kv_cache_utilization_scorer import KvCacheUtilizationScorer
+from epp.plugins.max_score_picker import MaxScorePicker
+from epp.plugins.queue_scorer import QueueScorer
+from epp.scheduling.decision import KEPT_CHARACTERS, KEPT_DECISIONS, Decision, DecisionLog
+from epp.scheduling.profile import Profile, WeightedScorer
+from epp.types import Api, ControlHeaders, InferenceRequest, ParsedBody, Prompt, Snapshot
+from tests.pools import NOW, everyone, load, request, store_of
+
+SECRET = "SECRET"
+
+
+class Body(bytearray):
+    """Bytes that can be watched for being forgotten."""
+
+
+def secretive(data: bytes | Body = b"SECRET-prompt", **changes: Any) -> InferenceRequest:
+    """A request with a secret wherever a client may put one."""
+    fields: dict[str, Any] = {
+        "id": "r-1",
+        "path": f"/v1/chat/completions?key={SECRET}-query",
+        "headers": {"authorization": f"{SECRET}-token", "cookie": f"{SECRET}-cookie"},
+        "body": ParsedBody(
+            Api.CHAT, "alias", stream=True, prompt=Prompt((memoryview(data),), 3, f"{SECRET}-salt")
+        ),
+        "controls": ControlHeaders("r-1", "gold", f"{SECRET}-user"),
+        "target_model": "base",
+        "priority": 7,
+        "size": 99,
+        "received_at": NOW,
+    }
+    return InferenceRequest(**(fields | changes))
+
+
+def decided(asked: InferenceRequest) -> Decision:
+    store = store_of(load(3, 0.25), load(0, 0.5))
+    scorers = [WeightedScorer("queue", QueueScorer(), 2), WeightedScorer("kv", KvCacheUtilizationScorer(), 1)]
+    return Profile("default", [], scorers, MaxScorePicker(2)).run(asked, everyone(store), random.Random(0))
+
+
+def test_what_it_tells() -> None:
+    log = DecisionLog()
+    log.add(secretive(), decided(secretive()))
+    [told] = log.latest(10)
+    assert json.loads(json.dumps(told, allow_nan=False)) == {
+        "request_id": "r-1",
+        "path": "/v1/chat/completions",
+        "api": "chat/completions",
+        "model": "alias",
+        "target_model": "base",
+        "objective": "gold",
+        "priority": 7,
+        "stream": True,
+        "body_bytes": 99,
+        "profile": "default",
+        "picked": ["192.168.1.2:8000", "192.168.1.1:8000"],
+        "removed": {},
+        "weights": {"queue": 2, "kv": 1},
+        "candidates": [
+            {
+                "endpoint": "pod-0",
+                "address": "192.168.1.1:8000",
+                "total": 0.75,
+                "scores": {"queue": 0, "kv": 0.75},
+            },
+            {
+                "endpoint": "pod-1",
+                "address": "192.168.1.2:8000",
+                "total": 2.5,
+                "scores": {"queue": 1, "kv": 0.5},
+            },
+        ],
+    }
+
+
+def test_no_prompt_no_salt_no_query_and_no_headers() -> None:
+    log = DecisionLog()
+    log.add(secretive(), decided(secretive()))
+    assert SECRET not in json.dumps(log.latest(10))
+
+
+def test_a_kept_decision_does_not_hold_the_body() -> None:
+    log = DecisionLog()
+    body = Body(b"a prompt")
+    seen = weakref.ref(body)
+    asked = secretive(body)
+    log.add(asked, decided(asked))
+    del body, asked
+    gc.collect()
+    assert seen() is None
+    assert len(log.latest(10)) == 1
+
+
+@pytest.mark.parametrize("field", ["id", "path", "target_model"])
+def test_texts_that_clients_choose_are_cut(field: str) -> None:
+    log = DecisionLog()
+    asked = secretive(**{field: "x" * 100_000})
+    log.add(asked, decided(asked))
+    assert len(json.dumps(log.latest(10))) < 1000 + KEPT_CHARACTERS
+
+
+def test_the_newest_come_first_and_a_thousand_are_kept() -> None:
+    log = DecisionLog()
+    decision = decided(request())
+    for number in range(KEPT_DECISIONS + 5):
+        log.add(request(request_id=str(number)), decision)
+    latest = [told["request_id"] for told in log.latest(KEPT_DECISIONS * 2)]
+    assert KEPT_DECISIONS == 1000
+    assert latest == [str(number) for number in range(1004, 4, -1)]
+
+
+@pytest.mark.parametrize(("limit", "told"), [(0, []), (2, ["2", "1"]), (9, ["2", "1", "0"])])
+def test_a_limit(limit: int, told: list[str]) -> None:
+    log = DecisionLog()
+    for number in range(3):
+        log.add(request(request_id=str(number)), decided(request()))
+    assert [one["request_id"] for one in log.latest(limit)] == told
+
+
+@pytest.mark.parametrize(("asked", "told"), [("a", 2), ("b", 1), ("c", 0), ("", 3)])
+def test_one_request(asked: str, told: int) -> None:
+    log = DecisionLog()
+    for name in "aba":
+        log.add(request(request_id=name), decided(request()))
+    assert len(log.latest(10, asked)) == told
+
+
+def test_a_decision_still_names_endpoints_that_left() -> None:
+    store = store_of(load(0, 0.0))
+    log = DecisionLog()
+    decision = Profile("p", [], [], MaxScorePicker()).run(request(), everyone(store), random.Random(0))
+    log.add(request(), decision)
+    store.apply(Snapshot(None))
+    [told] = log.latest(1)
+    assert told["picked"] == ["192.168.1.1:8000"]
+    assert [one["endpoint"] for one in told["candidates"]] == ["pod-0"]

@@ -1,0 +1,242 @@
+"""A profile at work, as transcripts: candidates and their loads in, the decision out."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from epp.datastore.endpoints import Candidates, Endpoint, Floats, Mask
+from epp.datastore.store import Datastore
+from epp.errors import NoEndpointError
+from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
+from epp.plugins.kv_cache_utilization_scorer import KvCacheUtilizationScorer
+from epp.plugins.lora_affinity_scorer import LoraAffinityScorer
+from epp.plugins.max_score_picker import MaxScorePicker
+from epp.plugins.prefix_cache_scorer import PrefixCacheScorer
+from epp.plugins.queue_scorer import QueueScorer
+from epp.scheduling.decision import Decision
+from epp.scheduling.profile import NamedFilter, Profile, WeightedScorer
+from epp.types import InferenceRequest, Snapshot
+from tests.pools import INTERVAL, NOW, address, endpoint, everyone, load, request, store_of
+
+RNG = random.Random(0)
+
+
+def transcript(decision: Decision) -> list[str]:
+    """One line for each candidate, best first in the order picked, then the others."""
+    lines = [f"removed {name}: {count}" for name, count in decision.removed.items()]
+    for index, slot in enumerate(decision.candidates.tolist()):
+        one = decision.roster[slot]
+        assert one is not None
+        scores = " ".join(
+            f"{name} {values[index]:.4g}*{decision.weights[name]:g}"
+            for name, values in decision.scores.items()
+        )
+        lines.append(f"{one.spec.name}: {scores} = {decision.totals[index]:.4g}")
+    return [*lines, "-> " + " ".join(one.spec.name for one in decision.picked)]
+
+
+def default_profile(store: Datastore, *, endpoints: int = 1) -> Profile:
+    """The reference's four scorers with its default weights; LoRA affinity 1."""
+    return Profile(
+        "default",
+        [NamedFilter("fresh", FreshEndpointsFilter(2.0))],
+        [
+            WeightedScorer("queue", QueueScorer(), 2),
+            WeightedScorer("kv", KvCacheUtilizationScorer(), 2),
+            WeightedScorer("prefix", PrefixCacheScorer(store), 3),
+            WeightedScorer("lora", LoraAffinityScorer(store.adapters), 1),
+        ],
+        MaxScorePicker(endpoints),
+    )
+
+
+@dataclass
+class Fixed:
+    """A scorer, or a filter, that always says the same; counts what it is told."""
+
+    values: list[float]
+    asked: list[int] = field(default_factory=list)
+    placements: list[str] = field(default_factory=list)
+
+    def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
+        self.asked.append(len(endpoints))
+        return np.array(self.values)
+
+    def placed(self, request: InferenceRequest, endpoint: Endpoint) -> None:
+        self.placements.append(endpoint.spec.name)
+
+
+@dataclass
+class Keep:
+    """A filter that keeps the candidates of these names."""
+
+    names: set[str]
+
+    def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask:
+        return np.array([endpoints.at(i).spec.name in self.names for i in range(len(endpoints))], bool)
+
+
+def fixed_profile(*scores: list[float], weights: tuple[float, ...] = ()) -> Profile:
+    scorers = [
+        WeightedScorer(f"s{number}", Fixed(values), weight)
+        for number, (values, weight) in enumerate(zip(scores, weights or (1,) * len(scores), strict=True))
+    ]
+    return Profile("fixed", [], scorers, MaxScorePicker(9))
+
+
+class TestTranscripts:
+    def test_the_shortest_queue_and_the_emptiest_cache(self) -> None:
+        store = store_of(load(3, 0.2), load(0, 0.1), load(10, 0.2))
+        decision = default_profile(store).run(request(b"test1"), everyone(store), RNG)
+        assert transcript(decision) == [
+            "pod-0: queue 0.7*2 kv 0.8*2 prefix 0*3 lora 1*1 = 4",
+            "pod-1: queue 1*2 kv 0.9*2 prefix 0*3 lora 1*1 = 4.8",
+            "pod-2: queue 0*2 kv 0.8*2 prefix 0*3 lora 1*1 = 2.6",
+            "-> pod-1",
+        ]
+
+    def test_a_prompt_that_is_cached_outweighs_a_queue(self) -> None:
+        store = store_of(load(3, 0.2), load(0, 0.1), load(10, 0.2))
+        profile = default_profile(store)
+        first = request(b"a long system prompt " * 50)
+        profile.placed(first, profile.run(first, store.candidates(frozenset({address(0)}), NOW), RNG))
+        decision = profile.run(request(b"a long system prompt " * 50), everyone(store), RNG)
+        assert transcript(decision) == [
+            "pod-0: queue 0.7*2 kv 0.8*2 prefix 1*3 lora 1*1 = 7",
+            "pod-1: queue 1*2 kv 0.9*2 prefix 0*3 lora 1*1 = 4.8",
+            "pod-2: queue 0*2 kv 0.8*2 prefix 0*3 lora 1*1 = 2.6",
+            "-> pod-0",
+        ]
+
+    def test_the_adapter_that_is_loaded(self) -> None:
+        store = store_of(
+            load(0, 0.2, "foo", "bar", max_lora=4),
+            load(0, 0.2, "foo", "sql-lora", max_lora=4),
+            load(10, 0.2, "foo", "bar", max_lora=4),
+        )
+        decision = default_profile(store).run(request(model="sql-lora"), everyone(store), RNG)
+        assert transcript(decision) == [
+            "pod-0: queue 1*2 kv 0.8*2 prefix 0*3 lora 0.8*1 = 4.4",
+            "pod-1: queue 1*2 kv 0.8*2 prefix 0*3 lora 1*1 = 4.6",
+            "pod-2: queue 0*2 kv 0.8*2 prefix 0*3 lora 0.8*1 = 2.4",
+            "-> pod-1",
+        ]
+
+    def test_an_endpoint_that_told_nothing_yet_is_not_the_idlest(self) -> None:
+        store = store_of(load(50, 0.9), None, load(60, 0.9))
+        decision = default_profile(store).run(request(), everyone(store), RNG)
+        assert transcript(decision) == [
+            "removed fresh: 1",
+            "pod-0: queue 1*2 kv 0.1*2 prefix 0*3 lora 1*1 = 3.2",
+            "pod-2: queue 0*2 kv 0.1*2 prefix 0*3 lora 1*1 = 1.2",
+            "-> pod-0",
+        ]
+
+    def test_servers_without_metrics_take_turns(self) -> None:
+        store = store_of(None, None)
+        profile = default_profile(store)
+        picked = []
+        for _ in range(4):
+            decision = profile.run(request(), everyone(store), RNG)
+            store.reserve(decision.picked[0], 1, "base").release()
+            picked += transcript(decision)
+        assert picked[:3] == [
+            "pod-0: queue 1*2 kv 0*2 prefix 0*3 lora 1*1 = 3",
+            "pod-1: queue 1*2 kv 0*2 prefix 0*3 lora 1*1 = 3",
+            "-> pod-0",
+        ]
+        assert picked[2::3] == ["-> pod-0", "-> pod-1", "-> pod-0", "-> pod-1"]
+
+    def test_fallbacks_in_order(self) -> None:
+        store = store_of(load(3, 0.2), load(0, 0.1), load(10, 0.2))
+        decision = default_profile(store, endpoints=3).run(request(), everyone(store), RNG)
+        assert [one.spec.name for one in decision.picked] == ["pod-1", "pod-0", "pod-2"]
+        assert decision.destination == "192.168.1.2:8000,192.168.1.1:8000,192.168.1.3:8000"
+
+
+class TestFilters:
+    def profile(self, *keeps: set[str]) -> Profile:
+        filters = [NamedFilter(f"keep-{number}", Keep(names)) for number, names in enumerate(keeps)]
+        return Profile("p", filters, [], MaxScorePicker(9))
+
+    def test_each_gets_what_the_one_before_left(self) -> None:
+        store = store_of(None, None, None)
+        profile = self.profile({"pod-0", "pod-1"}, {"pod-1", "pod-2"})
+        assert transcript(profile.run(request(), everyone(store), RNG)) == [
+            "removed keep-0: 1",
+            "removed keep-1: 1",
+            "pod-1:  = 0",
+            "-> pod-1",
+        ]
+
+    def test_one_that_takes_nothing_out_is_not_mentioned(self) -> None:
+        store = store_of(None)
+        assert self.profile({"pod-0"}).run(request(), everyone(store), RNG).removed == {}
+
+    @pytest.mark.parametrize("keeps", [[set()], [{"pod-0"}, {"pod-1"}], [set(), {"pod-0"}]])
+    def test_when_nothing_is_left_there_is_no_endpoint(self, keeps: list[set[str]]) -> None:
+        with pytest.raises(NoEndpointError):
+            self.profile(*keeps).run(request(), everyone(store_of(None, None)), RNG)
+
+    def test_scorers_see_what_the_filters_left(self) -> None:
+        scorer = Fixed([0.5])
+        profile = Profile(
+            "p", [NamedFilter("k", Keep({"pod-1"}))], [WeightedScorer("s", scorer, 1)], MaxScorePicker()
+        )
+        profile.run(request(), everyone(store_of(None, None, None)), RNG)
+        assert scorer.asked == [1]
+
+
+class TestScores:
+    def test_totals_are_weighted_sums(self) -> None:
+        profile = fixed_profile([0.5, 0.25], [0.0, 1.0], weights=(3, 0.5))
+        decision = profile.run(request(), everyone(store_of(None, None)), RNG)
+        assert decision.totals.tolist() == [1.5, 1.25]
+        assert decision.weights == {"s0": 3, "s1": 0.5}
+
+    def test_scores_outside_0_to_1_are_cut(self) -> None:
+        decision = fixed_profile([-3, 7, math.inf]).run(request(), everyone(store_of(None, None, None)), RNG)
+        assert decision.scores["s0"].tolist() == [0, 1, 1]
+
+    def test_a_score_that_is_nan_counts_nothing(self) -> None:
+        store = store_of(None, None, None)
+        decision = fixed_profile([math.nan, 0.5, math.nan], [0.1, 0.1, 0.9]).run(
+            request(), everyone(store), RNG
+        )
+        assert decision.totals.tolist() == [0.1, 0.6, 0.9]
+        assert [one.spec.name for one in decision.picked] == ["pod-2", "pod-1", "pod-0"]
+
+    def test_no_scorers_is_a_tie(self) -> None:
+        store = store_of(None, None)
+        store.reserve(endpoint(store, 0), 1, "base")
+        assert fixed_profile().run(request(), everyone(store), RNG).picked[0] is endpoint(store, 1)
+
+
+class TestPlaced:
+    def test_who_wants_to_know_is_told_the_first_pick(self) -> None:
+        store = store_of(None, None)
+        scorer = Fixed([0.25, 0.5])
+        profile = Profile("p", [], [WeightedScorer("s", scorer, 1)], MaxScorePicker(2))
+        asked = request()
+        decision = profile.run(asked, everyone(store), RNG)
+        assert scorer.placements == []
+        profile.placed(asked, decision)
+        assert scorer.placements == ["pod-1"]
+
+
+def test_the_instrument() -> None:
+    assert repr(default_profile(store_of())) == "<Profile default: queue*2 kv*2 prefix*3 lora*1>"
+
+
+def test_a_decision_keeps_its_values_when_the_pool_goes_on() -> None:
+    store = store_of(load(3, 0.2), load(0, 0.1))
+    decision = default_profile(store).run(request(), everyone(store), RNG)
+    before = transcript(decision)
+    store.scraped("pod-0", load(0, 0.9), INTERVAL, NOW)
+    store.apply(Snapshot(None))
+    assert transcript(decision) == before
