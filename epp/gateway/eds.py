@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from epp.config.hosts import is_ip
 from epp.gateway.clusters import MODEL_SERVERS
-from epp.gateway.settings import is_ip
 from epp.types import EndpointSpec
 
 _CLUSTER_LOAD_ASSIGNMENT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"

@@ -41,5 +41,6 @@ def envoy_argv(binary: str, bootstrap: Path, *, concurrency: int = 1) -> list[st
         *("--concurrency", str(concurrency)),
         *("--log-level", "warn"),
         *("--component-log-level", "main:error"),  # being told to end is not worth a warning
+        "--log-format-escaped",  # what a client sent may stand in a line, and must not steer a terminal
         "--disable-hot-restart",  # it would claim a shared-memory region that two gateways cannot share
     ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Literal
 
 from epp.config.flags import Complaint, flag
+from epp.config.hosts import is_ip
+from epp.types import format_address
 
 BodyModeName = Literal["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"]
 
@@ -24,6 +25,9 @@ class TcpAddress:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return format_address(self.host, self.port)
+
     @property
     def is_ip(self) -> bool:
         """Whether the host needs no look-up."""
@@ -35,15 +39,6 @@ class UnixAddress:
     """A Unix domain socket."""
 
     path: str
-
-
-def is_ip(host: str) -> bool:
-    """Whether `host` is an IP address, IPv6 without brackets."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def read_address(text: str) -> TcpAddress | UnixAddress:
