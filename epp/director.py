@@ -6,6 +6,7 @@ is in the `Placement` that it returns, and `finish` gives it back, whatever ende
 
 from __future__ import annotations
 
+import logging
 import random
 import uuid
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from epp.scheduling.profile import Profile
 from epp.scrape import load_header
 from epp.types import Api, InferenceRequest, LoadSample, ParsedBody
 from epp.wire.messages import HeaderMutation
+
+_log = logging.getLogger(__name__)
 
 # Where the path stands: Envoy's pseudo header, or what proxies leave of it (the reference's order).
 _PATH_HEADERS = (":path", "x-original-path", "x-forwarded-path")
@@ -91,6 +94,7 @@ class Director:
         except RequestError as error:
             model, target = (request.body.model, request.target_model) if request else ("", "")
             self._metrics.request_refused(model, target, error.code, error.reason)
+            _log_request("refused", request, reason=error.reason)
             raise
         return self._take(asked, request, decision)
 
@@ -110,6 +114,7 @@ class Director:
             response_bytes=outcome.response_bytes,
             usage=outcome.usage,
         )
+        _log_request("ended", request, status=outcome.status, complete=outcome.complete)
 
     # Reading ---------------------------------------------------------------------------------------------
 
@@ -165,6 +170,7 @@ class Director:
     def _take(self, asked: Place, request: InferenceRequest, decision: Decision) -> Placement:
         self._profile.placed(request, decision)
         self._decisions.add(request, decision)
+        _log_request("placed", request, destination=decision.destination)
         reservation = self._store.reserve(decision.picked[0], _tokens(request.body), request.target_model)
         if asked.body is not None:
             self._metrics.request_placed(
@@ -184,6 +190,14 @@ class Director:
         now = self.clock()
         if endpoint.slot >= 0:
             self._store.answered(endpoint, sample, self._listeners.load_came(endpoint.spec.name, now), now)
+
+
+def _log_request(event: str, request: InferenceRequest | None, **fields: object) -> None:
+    """A line per request, which only `-v 3` asks for."""
+    if _log.isEnabledFor(logging.DEBUG):
+        if request is not None:
+            fields = {"request_id": request.id, "model": request.body.model, **fields}
+        _log.debug(event, extra={"fields": fields})
 
 
 def _tokens(body: ParsedBody) -> int:
