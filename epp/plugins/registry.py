@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,12 +67,10 @@ ALWAYS_ON = frozenset(
 )
 
 
-def _number(
-    parameters: Mapping[str, Any], name: str, default: float, kind: type[int] | type[float]
-) -> Any:
+def _number(parameters: Mapping[str, Any], name: str, default: float, kind: type[int] | type[float]) -> Any:
     """A positive number of `kind`. Raises ValueError for anything else."""
     value = parameters.get(name, default)
     fits = isinstance(value, int | kind) and not isinstance(value, bool)
-    if not fits or value <= 0:
+    if not fits or not 0 < value < math.inf:
         raise ValueError(f"{name}: has to be a positive {'integer' if kind is int else 'number'}")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -64,6 +65,8 @@ def test_parameters_of_the_detector() -> None:
         ("utilization-detector", {"queueDepthThreshold": 0}),
         ("utilization-detector", {"queueDepthThreshold": -1}),
         ("utilization-detector", {"kvCacheUtilThreshold": None}),
+        ("utilization-detector", {"kvCacheUtilThreshold": math.nan}),
+        ("utilization-detector", {"queueDepthThreshold": math.inf}),
     ],
 )
 def test_parameters_that_make_no_sense(name: str, parameters: dict[str, Any]) -> None:
