@@ -43,6 +43,9 @@ def http_listener(settings: GatewaySettings) -> Json:
 
 
 def _connection_manager(settings: GatewaySettings) -> Json:
+    # HTTP/1.1 trailers are dropped, as Envoy does by default: with a retry policy it would send the body of a
+    # request that has trailers twice, once as the picker returns it and once from what it keeps for a retry
+    # (seen with Envoy 1.40, FULL_DUPLEX_STREAMED). HTTP/2 has no such switch.
     return {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {
@@ -51,7 +54,6 @@ def _connection_manager(settings: GatewaySettings) -> Json:
             "stat_prefix": "gateway",
             "use_remote_address": True,  # believe the socket, and not x-forwarded-for
             "preserve_external_request_id": True,  # a client can find its request in /debug/decisions
-            "http_protocol_options": {"enable_trailers": True},
             "stream_idle_timeout": seconds(IDLE_TIMEOUT),
             "access_log": [_access_log(settings.access_log)] if settings.access_log else [],
             "http_filters": [_strip_filter(), _picker_filter(settings), _router_filter()],

@@ -14,6 +14,9 @@ from epp.gateway.settings import PORTS, TcpAddress
 # Everything that `epp up` starts listens on loopback alone: it is for trying things on one machine.
 HOST = "127.0.0.1"
 
+# One process simulates them all, and with more it would be measuring itself.
+MOST_SIMULATED = 100
+
 
 @dataclass(frozen=True, slots=True)
 class UpSettings:
@@ -82,8 +85,12 @@ class UpSettings:
                 read_backend(url)
             except ValueError as error:
                 yield Complaint(("backend",), str(error))
-        if self.simulated and self.sim < 1:
-            yield Complaint(("sim",), "at least one server is needed")
+        if self.simulated and not 1 <= self.sim <= MOST_SIMULATED:
+            yield Complaint(("sim",), f"has to be 1 to {MOST_SIMULATED}")
+        else:
+            yield from self._port_complaints()
+
+    def _port_complaints(self) -> Iterator[Complaint]:
         owners: dict[int, str] = {}
         for port, name in self.ports:
             if port not in PORTS:

@@ -39,12 +39,12 @@ def test_every_port_that_has_to_be_free_has_a_flag_that_moves_it():
     ("argv", "expected"),
     [
         (["--backend=http://a", "--pool=p"], ["--backend: cannot go together with --pool; give one"]),
-        (["--sim=0"], ["--sim: at least one server is needed"]),
+        (["--sim=0"], ["--sim: has to be 1 to 100"]),
         (["--port=8002"], ["--sim-port: 8002 is already the port of --port"]),
         (["--grpc-port=9090"], ["--metrics-port: 9090 is already the port of --grpc-port"]),
         (["--metrics-port=0"], ["--metrics-port: 0 is no port; ports go from 1 to 65535"]),
         (["--sim-port=65534"], ["--sim-port: 65536 is no port; ports go from 1 to 65535"]),
-        (["--sim=1000000"], ["--sim-port: 65536 is no port; ports go from 1 to 65535"]),
+        (["--sim=1000000000000"], ["--sim: has to be 1 to 100"]),
         (["--backend=https://a"], ['--backend: "https://a" is not of the form http://HOST:PORT']),
     ],
 )
