@@ -283,11 +283,14 @@ class Stream:
 
     def _buffered_destination(self, exchange: Exchange) -> BodyAnswer:
         self._pieces.clear()
-        # Envoy itself sets the length of a buffered body that it was told to replace.
+        # Envoy refuses to replace a whole body by one of another length than the headers say. Of a part of a
+        # body it takes the length out of the headers itself.
+        replaces_whole = exchange.request_body is not None and self._request_mode is BodyMode.BUFFERED
+        length = len(exchange.request_body or b"") if replaces_whole else None
         return BodyAnswer(
             Phase.REQUEST,
             exchange.request_body,
-            _with_destination(exchange, None),
+            _with_destination(exchange, length),
             clear_route_cache=True,
             dynamic_metadata=destination_metadata(exchange.destination),
         )

@@ -319,12 +319,19 @@ class TestOtherModes:
         assert isinstance(answer, ImmediateResponse)
         assert answer.status == 400
 
-    def test_buffered_request_rewritten(self) -> None:
+    def test_a_rewritten_buffered_request_needs_its_length(self) -> None:
         talk = Dialogue(FakeExchange(request_body=b"new"), request=BodyMode.BUFFERED)
         talk.says(request_headers())
-        [answer] = talk.says(request_body(b"{}", end=True))
-        assert isinstance(answer, BodyAnswer)
-        assert answer.data == b"new"
+        assert talk.says(request_body(b"{}", end=True)) == [
+            BodyAnswer(REQUEST, b"new", destination_answer(3).mutation, True, PLACE_A)
+        ]
+
+    def test_the_rewritten_part_of_a_request_is_not_its_length(self) -> None:
+        talk = Dialogue(FakeExchange(request_body=b"new"), request=BodyMode.BUFFERED_PARTIAL)
+        talk.says(request_headers())
+        assert talk.says(request_body(b"{}")) == [
+            BodyAnswer(REQUEST, b"new", destination_answer().mutation, True, PLACE_A)
+        ]
 
     def test_no_response_body_is_sent(self) -> None:
         talk = Dialogue(request=BodyMode.BUFFERED, response=BodyMode.NONE)
