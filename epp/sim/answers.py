@@ -258,11 +258,6 @@ def _json(data: Any) -> str:
     return msgspec.json.encode(data).decode()
 
 
-def error_body(status: int, kind: str, message: str, param: str | None = None) -> dict[str, Any]:
-    """vLLM's error, as it answers with `status`; `kind` is its word, e.g. NotFoundError."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": status}}
-
-
 def _numbers(text: str) -> list[float]:
     data = text.encode().ljust(_EMBEDDING_LENGTH)
     return [(byte - 128) / 128 for byte in data[:_EMBEDDING_LENGTH]]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from epp.sim import tokens
+from epp.sim.refusals import BodyError
 
 # vLLM's default where a completion does not say; its chat default, all that is left of the context, would
 # make every forgotten limit a request of 100,000 tokens.
@@ -15,10 +16,6 @@ DEFAULT_OUTPUT_TOKENS = 16
 
 # Answers that one request may ask for; the limit of the OpenAI API for `n`.
 MAX_CHOICES = 128
-
-
-class BodyError(Exception):
-    """The body cannot be served: the client's fault, HTTP 400."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import random
 from types import TracebackType
 
 from epp.sim.instance import Instance
+from epp.sim.listener import Listener
 from epp.sim.server import SimServer
 from epp.sim.settings import SimSettings
 
@@ -23,8 +24,7 @@ class Cluster:
         self.servers: list[SimServer] = []
         for index in range(settings.servers):
             server = SimServer(
-                host=settings.host,
-                port=settings.port and settings.port + index,
+                listener=Listener(settings.host, settings.port and settings.port + index),
                 make_instance=self._make_instance,
                 faults=settings.faults,
                 rng=random.Random(settings.seed + index),

@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from epp.sim.engine import Engine, Sequence, SimRequest, StepResult
+from epp.sim.engine import Engine, StepResult
+from epp.sim.sequence import Sequence, SimRequest
 
 # Real seconds. Timers of the event loop have a resolution of one millisecond, so a step may end this early.
 _TIMER_RESOLUTION = 0.001

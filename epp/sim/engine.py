@@ -23,11 +23,11 @@ The rules, those of vLLM's default scheduler:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 
 from epp.sim.adapters import AdapterSlots
-from epp.sim.kvcache import BlockPool, BlockTable
+from epp.sim.kvcache import BlockPool
+from epp.sim.sequence import Sequence, SimRequest
 from epp.sim.steptime import StepTime
 
 
@@ -49,53 +49,6 @@ class EngineConfig:
     def max_tokens(self) -> int:
         """The longest sequence, prompt and output, that fits into the KV cache."""
         return self.num_blocks * self.block_size
-
-
-@dataclass(frozen=True, slots=True)
-class SimRequest:
-    """A request as the engine sees it.
-
-    `block_hashes`: chained hashes of the full blocks of prompt and output, as far as they are known; what has
-    no hash is never found in the prefix cache. `adapter` "" is the base model.
-    """
-
-    id: str
-    prompt_tokens: int
-    output_tokens: int
-    block_hashes: Seq[int] = ()
-    adapter: str = ""
-
-
-@dataclass(slots=True, eq=False)
-class Sequence:
-    """A request on its way through the engine. For everybody else to read, for the engine alone to change.
-
-    Times are the engine's; None: not yet.
-    """
-
-    request: SimRequest
-    arrived_at: float
-    scheduled_at: float | None = None  # first admitted to the batch
-    first_token_at: float | None = None
-    last_token_at: float | None = None
-    token_gap: float = 0.0  # between the two latest tokens
-    cached_tokens: int = 0  # of the prompt, found in the prefix cache when first admitted
-    produced: int = 0  # output tokens so far
-    computed: int = 0  # tokens whose keys and values are in the cache
-    preemptions: int = 0
-    deferred: bool = False  # waits for an adapter slot
-    scheduled: int = field(default=0, repr=False)  # tokens of the step under way
-    table: BlockTable = field(default_factory=BlockTable, repr=False)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the last token is out."""
-        return self.produced >= self.request.output_tokens
-
-    @property
-    def length(self) -> int:
-        """Tokens known so far: the prompt and what was produced."""
-        return self.request.prompt_tokens + self.produced
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +169,7 @@ class Engine:
             batched += sequence.scheduled
             sequence.computed += sequence.scheduled
             if sequence.scheduled and sequence.computed == sequence.length:
-                _add_token(sequence, now)
+                sequence.add_token(now)
                 tokens.append(sequence)
             sequence.scheduled = 0
         return tokens, batched
@@ -317,12 +270,3 @@ class Engine:
 
     def _blocks(self, tokens: int) -> int:
         return -(-tokens // self.config.block_size)
-
-
-def _add_token(sequence: Sequence, now: float) -> None:
-    if sequence.last_token_at is None:
-        sequence.first_token_at = now
-    else:
-        sequence.token_gap = now - sequence.last_token_at
-    sequence.last_token_at = now
-    sequence.produced += 1

@@ -17,6 +17,11 @@ def number(value: float) -> str:
     return f"{digits[0]}.{digits[1:] or 0}e+{dot - 1:02}"
 
 
+def escape(value: str) -> str:
+    """`value` as it stands between the quotes of a label."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
 class Histogram:
     """Counts of observations up to each bound of `bounds` (ascending, without +Inf).
 

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from epp.sim import tokens
 from epp.sim.bodies import Ask
 from epp.sim.driver import Driver
-from epp.sim.engine import Engine, EngineConfig, SimRequest, StepResult
+from epp.sim.engine import Engine, EngineConfig, StepResult
 from epp.sim.kvcache import chained_hashes
-from epp.sim.metrics_page import Gauges, ServerMetrics
+from epp.sim.metrics_page import Gauges, MetricsPage
+from epp.sim.refusals import AdapterLoadedError, TooLongError, UnknownAdapterError, UnknownModelError
 from epp.sim.reply import Reply
+from epp.sim.sequence import SimRequest
+from epp.sim.statistics import Statistics
 
 # Positions of Llama-3.1, its longest context.
 _MODEL_POSITIONS = 131_072
-
-
-class UnknownModelError(Exception):
-    """Neither the base model nor an adapter has this name."""
-
-
-class TooLongError(Exception):
-    """Prompt and output together are more than `max_model_len`."""
 
 
 class Instance:
@@ -32,12 +28,13 @@ class Instance:
         self, config: EngineConfig, model: str, adapters: tuple[str, ...], time_scale: float
     ) -> None:
         self.model = model
-        self.created = time.time()
         self.max_model_len = min(_MODEL_POSITIONS, config.max_tokens)
-        self.adapters = {name: f"/adapters/{name}" for name in adapters}  # name -> path
         self.pinned: dict[str, float] = {}  # gauges that tests have set, by the field of `Gauges`
         self.engine = Engine(config)
-        self.metrics = ServerMetrics(model, config, self.max_model_len, self.created)
+        self.statistics = Statistics(model, self.max_model_len)
+        self._adapters = {name: f"/adapters/{name}" for name in adapters}  # name -> path
+        self._created = time.time()
+        self._page = MetricsPage(model, config, self._created)
         self._driver = Driver(self.engine, time_scale, self._on_step, asyncio.get_running_loop())
 
     @property
@@ -51,9 +48,29 @@ class Instance:
             kv_usage=self.pinned.get("kv_usage", engine.kv_usage),
         )
 
+    def metrics(self, process: str) -> bytes:
+        """The page of GET /metrics, headed by `process`, what the Python client says of the process."""
+        return self._page.render(self.statistics, self.gauges, self.engine.counters, process)
+
+    def model_cards(self) -> list[dict[str, Any]]:
+        """The data of GET /v1/models: the base model and every adapter."""
+        base = self._card(self.model, self.model, parent=None, max_model_len=self.max_model_len)
+        return [base, *(self._card(name, path, self.model, None) for name, path in self._adapters.items())]
+
+    def load_adapter(self, name: str, path: str) -> None:
+        """Makes an adapter known. Any path will do: there is nothing to read."""
+        if name in self._adapters:
+            raise AdapterLoadedError(f"The lora adapter '{name}' has already been loaded.")
+        self._adapters[name] = path
+
+    def unload_adapter(self, name: str) -> None:
+        """Forgets an adapter; requests that have it are still served."""
+        if self._adapters.pop(name, None) is None:
+            raise UnknownAdapterError(f"The lora adapter '{name}' cannot be found.")
+
     def check(self, ask: Ask) -> None:
         """UnknownModelError or TooLongError if `ask` cannot be served."""
-        if ask.model and ask.model != self.model and ask.model not in self.adapters:
+        if ask.model and ask.model != self.model and ask.model not in self._adapters:
             raise UnknownModelError(f"The model `{ask.model}` does not exist.")
         longest = max(map(tokens.count, ask.prompts)) + ask.output_tokens
         if longest > self.max_model_len:
@@ -62,31 +79,45 @@ class Instance:
                 f"but prompt and output together are {longest} tokens."
             )
 
-    def submit(self, ask: Ask, reply: Reply) -> None:
-        """Queues every choice of a checked `ask`; `reply` gets their tokens."""
+    async def serve(self, ask: Ask, reply: Reply) -> None:
+        """Has every choice of a checked `ask` made; whatever ends the wait early gives everything back."""
+        try:
+            self._submit(ask, reply)
+            await reply.done
+        finally:
+            for choice in reply.choices:
+                self._driver.cancel(choice.id)
+
+    def close(self) -> None:
+        """Ends this life."""
+        self._driver.close()
+
+    def _submit(self, ask: Ask, reply: Reply) -> None:
         adapter = "" if ask.model == self.model else ask.model
-        block_size = self.engine.config.block_size
         for choice in reply.choices:
             answered = choice.prompt + tokens.encode(choice.text)
             request = SimRequest(
                 id=choice.id,
                 prompt_tokens=tokens.count(choice.prompt),
                 output_tokens=ask.output_tokens,
-                block_hashes=chained_hashes(answered, block_size, salt=adapter),
+                block_hashes=chained_hashes(answered, self.engine.config.block_size, salt=adapter),
                 adapter=adapter,
             )
             choice.sequence = self._driver.submit(request, choice.on_token)
 
-    def cancel(self, reply: Reply) -> None:
-        """Forgets what is not finished of `reply`."""
-        for choice in reply.choices:
-            self._driver.cancel(choice.id)
-
-    def close(self) -> None:
-        """Ends this life."""
-        self._driver.close()
-
     def _on_step(self, result: StepResult) -> None:
-        self.metrics.observe_step(result)
+        self.statistics.observe_step(result)
         if self.engine.resident_adapters:
-            self.metrics.observe_adapters(self.engine.active_adapters, time.time())
+            self.statistics.observe_adapters(self.engine.active_adapters, time.time())
+
+    def _card(self, name: str, root: str, parent: str | None, max_model_len: int | None) -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": int(self._created),
+            "owned_by": "vllm",
+            "root": root,
+            "parent": parent,
+            "max_model_len": max_model_len,
+            "permission": [],
+        }

@@ -10,7 +10,7 @@ import xxhash
 from epp.sim import tokens
 from epp.sim.answers import Answer, TokenUsage
 from epp.sim.bodies import Ask
-from epp.sim.engine import Sequence
+from epp.sim.sequence import Sequence
 
 
 class Choice:

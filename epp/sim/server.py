@@ -1,4 +1,4 @@
-"""One simulated vLLM server: HTTP in front of an `Instance`, with faults on request.
+"""One simulated vLLM server: its endpoints in front of an `Instance`, with faults on request.
 
 Beside vLLM's endpoints there are three for tests: POST /sim/faults, POST /sim/load and GET /sim/state. Every
 answer says in `x-served-by` which server it comes from.
@@ -10,12 +10,10 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
-import msgspec
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
@@ -25,29 +23,20 @@ from prometheus_client import (
 )
 
 from epp.sim import bodies
-from epp.sim.answers import (
-    Answer,
-    ChatAnswer,
-    CompletionAnswer,
-    EmbeddingAnswer,
-    ResponsesAnswer,
-    error_body,
-)
+from epp.sim.answers import Answer, ChatAnswer, CompletionAnswer, EmbeddingAnswer, ResponsesAnswer
 from epp.sim.control import FaultChange, LoadPins
 from epp.sim.faults import Fate, Faults
-from epp.sim.instance import Instance, TooLongError, UnknownModelError
-from epp.sim.metrics_page import CONTENT_TYPE, load_header
-from epp.sim.reply import Reply
-from epp.types import format_address
+from epp.sim.inference import infer, json_response
+from epp.sim.instance import Instance
+from epp.sim.listener import Listener
+from epp.sim.metrics_page import CONTENT_TYPE
+from epp.sim.refusals import BodyError, InjectedError, RefusedError
 
 # What the picker lets through, 64 MiB, is what a server has to take.
 _MAX_BODY = 64 << 20
 
 # The version whose manners these are.
 _VLLM_VERSION = "0.32.0"
-
-# Real seconds that `close` waits for handlers whose connections it has cut.
-_CLOSE_TIMEOUT = 0.5
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -61,77 +50,54 @@ class SimServer:
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        listener: Listener,
         make_instance: Callable[[], Instance],
         faults: Faults,
         rng: random.Random,
         peers: Sequence[SimServer],
     ) -> None:
-        self.host = host
-        self.port = port  # 0 until `start` has chosen one
-        self.served = self.failed = 0
         self.faults = faults
+        self._listener = listener
         self._make_instance = make_instance
         self._rng = rng
         self._peers = peers
         self._instance = make_instance()
-        self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
-        self._busy: set[asyncio.BaseTransport] = set()  # connections with a request in work
-        self._hanging = 0  # requests
+        self._served = self._failed = self._hanging = 0  # requests
         self._not_hanging = asyncio.Event()
-        self._process_registry = CollectorRegistry()
-        GCCollector(self._process_registry)
-        PlatformCollector(self._process_registry)
-        ProcessCollector(registry=self._process_registry)
+        self._process = _process_registry()
 
     @property
     def address(self) -> str:
         """`host:port`."""
-        return format_address(self.host, self.port)
+        return self._listener.address
 
     @property
-    def alive(self) -> bool:
-        """Whether it listens."""
-        return self._listener is not None
+    def port(self) -> int:
+        """0 until `start` has chosen one."""
+        return self._listener.port
 
     async def start(self) -> None:
-        """Listens. OSError if the port is taken."""
+        """Serves. OSError if the port is taken."""
         app = web.Application(client_max_size=_MAX_BODY, middlewares=[self._middleware])
         app.on_response_prepare.append(self._add_headers)
         app.add_routes(self._routes())
-        # A client that goes away cancels its handler, which cancels the request in the engine.
-        self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=_CLOSE_TIMEOUT
-        )
-        await self._runner.setup()
-        await self._listen()
+        await self._listener.start(app)
 
     async def close(self) -> None:
         """Ends for good."""
         self.die()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._listener.close()
 
     def die(self) -> None:
-        """Closes the listener and cuts every connection, as a process does that is killed."""
-        if self._listener is None:
-            return
-        self._listener.close()
-        self._listener = None
+        """Ends as a process does that is killed."""
         self._instance.close()
-        for transport in self._connections():
-            if transport in self._busy:
-                transport.abort()
-            else:
-                transport.close()  # an answer that is complete still goes out
+        self._listener.cut()
 
     async def revive(self) -> None:
         """Starts a dead server anew: same port, empty engine."""
-        if self._listener is None:
+        if not self._listener.is_open:
             self._instance = self._make_instance()
-            await self._listen()
+            await self._listener.open()
 
     async def set_faults(self, faults: Faults) -> None:
         """Replaces the faults.
@@ -146,37 +112,6 @@ class SimServer:
             await self.revive()
         elif faults.die_after == 0:
             self.die()
-
-    def state(self) -> dict[str, Any]:
-        """What tests ask for."""
-        engine = self._instance.engine
-        return {
-            "address": self.address,
-            "alive": self.alive,
-            "served": self.served,
-            "failed": self.failed,
-            "hanging": self._hanging,
-            "cancelled": engine.counters.cancelled,
-            "running": engine.running,
-            "waiting": engine.waiting,
-            "kv_usage": engine.kv_usage,
-            "blocks_in_use": engine.blocks_in_use,
-            "resident_adapters": engine.resident_adapters,
-        }
-
-    async def _listen(self) -> None:
-        assert self._runner is not None
-        assert self._runner.server is not None
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._runner.server, self.host, self.port)
-        self.port = self._listener.sockets[0].getsockname()[1]
-
-    def _connections(self) -> list[asyncio.Transport]:
-        assert self._runner is not None
-        assert self._runner.server is not None
-        return [
-            handler.transport for handler in self._runner.server.connections if handler.transport is not None
-        ]
 
     def _routes(self) -> list[web.RouteDef]:
         return [
@@ -199,22 +134,16 @@ class SimServer:
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Errors in vLLM's form, and the count of every answer."""
         started = time.monotonic()
-        instance = self._instance
+        statistics = self._instance.statistics
         try:
             response = await handler(request)
-        except bodies.BodyError as error:
-            response = _error(400, "BadRequestError", str(error))
-        except TooLongError as error:
-            response = _error(400, "BadRequestError", str(error))
-        except UnknownModelError as error:
-            response = _error(404, "NotFoundError", str(error), param="model")
+        except RefusedError as error:
+            response = json_response(error.body(), status=error.status)
         except web.HTTPException as error:
-            response = _json({"detail": error.reason}, status=error.status)
+            response = json_response({"detail": error.reason}, status=error.status)
         route = request.match_info.route.resource
-        handler_name = route.canonical if route is not None else "none"
-        instance.metrics.observe_http(
-            handler_name, request.method, response.status, time.monotonic() - started
-        )
+        name = route.canonical if route is not None else "none"
+        statistics.observe_http(name, request.method, response.status, time.monotonic() - started)
         return response
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -232,32 +161,31 @@ class SimServer:
             answer = answer_type(uuid.uuid4().hex, ask.model or instance.model, int(time.time()))
             transport = request.transport
             assert transport is not None
-            self._busy.add(transport)
+            self._listener.busy.add(transport)
             try:
-                response = await self._infer(request, instance, ask, answer)
+                response = await self._serve(request, instance, ask, answer)
                 await response.prepare(request)
                 await response.write_eof()
             finally:
-                self._busy.discard(transport)
-            self._count_answer(response.status)
+                self._listener.busy.discard(transport)
+            self._count_answer()
             return response
 
         return handle
 
-    async def _infer(
+    async def _serve(
         self, request: web.Request, instance: Instance, ask: bodies.Ask, answer: Answer
     ) -> web.StreamResponse:
         match self.faults.fate(self._rng):
             case Fate.FAILS:
-                return _error(500, "InternalServerError", "Internal server error (injected fault)")
+                self._failed += 1
+                error = InjectedError("This request was to fail.")
+                return json_response(error.body(), status=error.status)
             case Fate.HANGS:
                 await self._hang()
-        if ask.stream and not isinstance(answer, EmbeddingAnswer):
-            return await self._stream(request, instance, ask, answer)
-        reply = Reply(ask, answer, write=None)
-        await _finish(instance, ask, reply)
-        headers = self._load_headers(request, instance)
-        return _json(answer.whole(reply.texts, reply.usage), headers=headers)
+        response = await infer(request, instance, ask, answer)
+        self._served += 1
+        return response
 
     async def _hang(self) -> None:
         self._hanging += 1
@@ -266,82 +194,60 @@ class SimServer:
         finally:
             self._hanging -= 1
 
-    async def _stream(
-        self, request: web.Request, instance: Instance, ask: bodies.Ask, answer: Answer
-    ) -> web.StreamResponse:
-        headers = {
-            "content-type": "text/event-stream; charset=utf-8",
-            **self._load_headers(request, instance),
-        }
-        response = web.StreamResponse(headers=headers)
-        await response.prepare(request)
-        write = _writer(request)
-        reply = Reply(ask, answer, write)
-        await _finish(instance, ask, reply)
-        write(reply.closing())
-        return response
-
-    def _count_answer(self, status: int) -> None:
-        if status < 400:
-            self.served += 1
-        else:
-            self.failed += 1
+    def _count_answer(self) -> None:
         if self.faults.die_after is not None:
-            left = max(self.faults.die_after - 1, 0)
-            self.faults = replace(self.faults, die_after=left)
-            if not left:
+            self.faults = replace(self.faults, die_after=max(self.faults.die_after - 1, 0))
+            if not self.faults.die_after:
                 self.die()
 
-    def _load_headers(self, request: web.Request, instance: Instance) -> dict[str, str]:
-        value = load_header(request.headers.get("endpoint-load-metrics-format", ""), instance.gauges)
-        return {} if value is None else {"endpoint-load-metrics": value}
-
     async def _models(self, request: web.Request) -> web.Response:
-        instance = self._instance
-        base = _model_card(instance, instance.model, instance.model, None) | {
-            "max_model_len": instance.max_model_len
-        }
-        adapters = [
-            _model_card(instance, name, path, instance.model) for name, path in instance.adapters.items()
-        ]
-        return _json({"object": "list", "data": [base, *adapters]})
+        return json_response({"object": "list", "data": self._instance.model_cards()})
 
     async def _load_adapter(self, request: web.Request) -> web.Response:
         name, path = bodies.load_adapter(await request.read())
-        if name in self._instance.adapters:
-            return _error(400, "InvalidUserInput", f"The lora adapter '{name}' has already been loaded.")
-        self._instance.adapters[name] = path
+        self._instance.load_adapter(name, path)
         return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
 
     async def _unload_adapter(self, request: web.Request) -> web.Response:
         name = bodies.unload_adapter(await request.read())
-        if self._instance.adapters.pop(name, None) is None:
-            return _error(404, "NotFoundError", f"The lora adapter '{name}' cannot be found.")
+        self._instance.unload_adapter(name)
         return web.Response(text=f"Success: LoRA adapter '{name}' removed successfully.")
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response()
 
     async def _version(self, request: web.Request) -> web.Response:
-        return _json({"version": _VLLM_VERSION})
+        return json_response({"version": _VLLM_VERSION})
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        instance = self._instance
-        process = generate_latest(self._process_registry).decode()
-        page = instance.metrics.render(instance.gauges, instance.engine.counters, process)
+        page = self._instance.metrics(process=generate_latest(self._process).decode())
         return web.Response(body=page, headers={"content-type": CONTENT_TYPE})
 
     async def _state(self, request: web.Request) -> web.Response:
-        return _json({"server": self._peers.index(self), **self.state()})
+        engine = self._instance.engine
+        state = {
+            "server": self._peers.index(self),
+            "address": self.address,
+            "served": self._served,
+            "failed": self._failed,
+            "hanging": self._hanging,
+            "cancelled": engine.counters.cancelled,
+            "running": engine.running,
+            "waiting": engine.waiting,
+            "kv_usage": engine.kv_usage,
+            "blocks_in_use": engine.blocks_in_use,
+            "resident_adapters": engine.resident_adapters,
+        }
+        return json_response(state)
 
     async def _change_faults(self, request: web.Request) -> web.Response:
         change = bodies.decode(await request.read(), FaultChange)
         if change.server is not None and change.server >= len(self._peers):
-            raise bodies.BodyError(f"there is no server {change.server}")
+            raise BodyError(f"there is no server {change.server}")
         server = self if change.server is None else self._peers[change.server]
         faults = change.apply(server.faults)
-        response = _json({"server": self._peers.index(server), **asdict(faults)})
-        if server is self and faults.die_after == 0:
+        response = json_response({"server": self._peers.index(server), **asdict(faults)})
+        if server is self and faults.die_after == 0:  # the answer comes first
             await response.prepare(request)
             await response.write_eof()
         await server.set_faults(faults)
@@ -350,49 +256,13 @@ class SimServer:
     async def _pin_load(self, request: web.Request) -> web.Response:
         pins = bodies.decode(await request.read(), LoadPins)
         self._instance.pinned = pins.apply(self._instance.pinned)
-        return _json(self._instance.pinned)
+        return json_response(self._instance.pinned)
 
 
-async def _finish(instance: Instance, ask: bodies.Ask, reply: Reply) -> None:
-    """Has `reply` made; whatever ends the wait early gives everything back."""
-    try:
-        instance.submit(ask, reply)
-        await reply.done
-    finally:
-        instance.cancel(reply)
-
-
-def _writer(request: web.Request) -> Callable[[bytes], None]:
-    """Writes pieces of a body that was begun with StreamResponse.prepare, without a coroutine for each."""
-    transport = request.transport
-    assert transport is not None
-    chunked = request.version >= HttpVersion11
-
-    def write(data: bytes) -> None:
-        if data and not transport.is_closing():
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
-
-    return write
-
-
-def _model_card(instance: Instance, name: str, root: str, parent: str | None) -> dict[str, Any]:
-    return {
-        "id": name,
-        "object": "model",
-        "created": int(instance.created),
-        "owned_by": "vllm",
-        "root": root,
-        "parent": parent,
-        "max_model_len": None,
-        "permission": [],
-    }
-
-
-def _json(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Without spaces, as vLLM writes it."""
-    body = msgspec.json.encode(data)
-    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
-
-
-def _error(status: int, kind: str, message: str, param: str | None = None) -> web.Response:
-    return _json(error_body(status, kind, message, param), status=status)
+def _process_registry() -> CollectorRegistry:
+    """What the Python client of Prometheus says of its process, and nothing else of this one."""
+    registry = CollectorRegistry()
+    GCCollector(registry)
+    PlatformCollector(registry)
+    ProcessCollector(registry=registry)
+    return registry

@@ -11,6 +11,8 @@ from epp.sim.faults import Faults
 
 _ENGINE = EngineConfig()
 
+_AT_LEAST_ONE = ("servers", "max_num_seqs", "max_num_batched_tokens", "num_blocks", "block_size", "die_after")
+
 
 @dataclass(frozen=True, slots=True)
 class SimSettings:
@@ -65,11 +67,12 @@ class SimSettings:
 
     def complaints(self) -> Iterator[Complaint]:
         """Values that no server can be made of."""
-        for name in ("servers", "max_num_seqs", "max_num_batched_tokens", "num_blocks", "block_size"):
-            if getattr(self, name) < 1:
+        for name in _AT_LEAST_ONE:
+            value = getattr(self, name)
+            if value is not None and value < 1:
                 yield _complaint(name, "must be at least 1")
-        for name in ("max_loras", "lora_load_time", "die_after"):
-            if (getattr(self, name) or 0) < 0:
+        for name in ("max_loras", "lora_load_time"):
+            if getattr(self, name) < 0:
                 yield _complaint(name, "must not be negative")
         if not 0 <= self.port <= 65536 - self.servers:
             yield Complaint(("port", "servers"), f"must leave room for {self.servers} ports up to 65535")

@@ -10,7 +10,6 @@ from epp.sim.answers import (
     EmbeddingAnswer,
     ResponsesAnswer,
     TokenUsage,
-    error_body,
 )
 
 USAGE = TokenUsage(prompt=10, completion=2, cached=4)
@@ -120,14 +119,3 @@ def test_embeddings_have_one_list_of_numbers_for_each_input() -> None:
     assert first != second
     assert all(-1 <= value < 1 for value in first)
     assert body["usage"]["total_tokens"] == 10
-
-
-def test_an_error_as_vllm_says_it() -> None:
-    assert error_body(404, "NotFoundError", "The model `x` does not exist.", "model") == {
-        "error": {
-            "message": "The model `x` does not exist.",
-            "type": "NotFoundError",
-            "param": "model",
-            "code": 404,
-        }
-    }

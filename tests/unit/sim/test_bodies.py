@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from epp.sim import bodies, tokens
-from epp.sim.bodies import Ask, BodyError
+from epp.sim.bodies import Ask
+from epp.sim.refusals import BodyError
 
 
 def completion(**fields: Any) -> Ask:

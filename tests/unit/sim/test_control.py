@@ -1,8 +1,9 @@
 import pytest
 
-from epp.sim.bodies import BodyError, decode
+from epp.sim.bodies import decode
 from epp.sim.control import FaultChange, LoadPins
 from epp.sim.faults import Faults
+from epp.sim.refusals import BodyError
 
 
 def test_only_what_is_given_changes() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from epp.sim.driver import Driver
-from epp.sim.engine import Engine, EngineConfig, Sequence, SimRequest, StepResult
+from epp.sim.engine import Engine, EngineConfig, StepResult
+from epp.sim.sequence import Sequence, SimRequest
 from epp.sim.steptime import StepTime
 
 ONE_SECOND = StepTime(1, 0, 0, 0, 1, 0, 0, 0, 0, 0)

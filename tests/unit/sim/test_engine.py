@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epp.sim.engine import Engine, EngineConfig, Sequence, SimRequest
+from epp.sim.engine import Engine, EngineConfig
+from epp.sim.sequence import Sequence, SimRequest
 from epp.sim.steptime import StepTime
 
 ONE_SECOND = StepTime(

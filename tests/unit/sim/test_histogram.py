@@ -1,6 +1,6 @@
 import pytest
 
-from epp.sim.histogram import Histogram, number
+from epp.sim.histogram import Histogram, escape, number
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,10 @@ from epp.sim.histogram import Histogram, number
 def test_numbers_as_prometheus_clients_write_them(value: float, text: str) -> None:
     assert number(value) == text
     assert float(text) == value
+
+
+def test_quotes_in_labels_are_escaped() -> None:
+    assert escape('a "b" \\ c\n') == 'a \\"b\\" \\\\ c\\n'
 
 
 def test_observations_are_counted_cumulatively() -> None:

@@ -4,8 +4,10 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from epp.sim.engine import Engine, EngineConfig, EngineCounters, SimRequest
-from epp.sim.metrics_page import Gauges, ServerMetrics, load_header
+from epp.sim.engine import Engine, EngineConfig, EngineCounters
+from epp.sim.metrics_page import Gauges, MetricsPage, load_header
+from epp.sim.sequence import SimRequest
+from epp.sim.statistics import Statistics
 
 IDLE = Gauges(running=0, waiting=0, deferred=0, kv_usage=0.0)
 CREATED = 1_795_346_465.5
@@ -62,12 +64,15 @@ REAL_BOUNDS = {
 }
 
 
-def new_metrics(config: EngineConfig | None = None) -> ServerMetrics:
-    return ServerMetrics("base", config or EngineConfig(), 131_072, CREATED)
-
-
-def text(metrics: ServerMetrics, gauges: Gauges = IDLE, counters: EngineCounters | None = None) -> str:
-    return metrics.render(gauges, counters or EngineCounters(), process="").decode()
+def text(
+    statistics: Statistics | None = None,
+    gauges: Gauges = IDLE,
+    counters: EngineCounters | None = None,
+    config: EngineConfig | None = None,
+) -> str:
+    page = MetricsPage("base", config or EngineConfig(), CREATED)
+    statistics = statistics or Statistics("base", 131_072)
+    return page.render(statistics, gauges, counters or EngineCounters(), process="").decode()
 
 
 def families(page: str) -> dict[str, Metric]:
@@ -86,7 +91,7 @@ def samples(page: str) -> dict[str, float]:
 
 def test_series_are_those_of_a_real_server() -> None:
     found: dict[str, set[str]] = {}
-    for family in families(text(new_metrics())).values():
+    for family in families(text()).values():
         for sample in family.samples:
             found.setdefault(sample.name, set(sample.labels))
     shared = {"engine", "model_name"}
@@ -97,24 +102,24 @@ def test_series_are_those_of_a_real_server() -> None:
 
 @pytest.mark.parametrize("name", REAL_BOUNDS)
 def test_bounds_are_those_of_a_real_server(name: str) -> None:
-    family = families(text(new_metrics()))[name]
+    family = families(text())[name]
     bounds = [sample.labels["le"] for sample in family.samples if sample.name.endswith("_bucket")]
     assert " ".join(bounds) == REAL_BOUNDS[name]
 
 
 def test_token_bounds_go_up_to_the_longest_context() -> None:
-    lines = text(new_metrics()).splitlines()
+    lines = text().splitlines()
     bounds = [line.split('le="')[1].split('"')[0] for line in lines if "request_prompt_tokens_bucket" in line]
     assert bounds[:4] == ["1.0", "2.0", "5.0", "10.0"]
     assert bounds[-2:] == ["100000.0", "+Inf"]
 
 
 def test_the_page_is_as_large_as_a_real_one() -> None:
-    assert 40_000 < len(text(new_metrics())) < 60_000
+    assert 40_000 < len(text()) < 60_000
 
 
 def test_gauges() -> None:
-    page = samples(text(new_metrics(), Gauges(running=4, waiting=48, deferred=2, kv_usage=0.25)))
+    page = samples(text(gauges=Gauges(running=4, waiting=48, deferred=2, kv_usage=0.25)))
     assert page["vllm:num_requests_running"] == 4
     assert page["vllm:num_requests_waiting"] == 48
     assert page["vllm:num_requests_waiting_by_reason capacity"] == 46
@@ -123,7 +128,7 @@ def test_gauges() -> None:
 
 
 def test_cache_config_is_in_labels() -> None:
-    page = families(text(new_metrics(EngineConfig(num_blocks=1000, block_size=32))))
+    page = families(text(config=EngineConfig(num_blocks=1000, block_size=32)))
     [sample] = page["vllm:cache_config_info"].samples
     assert sample.value == 1
     assert sample.labels["block_size"] == "32"
@@ -134,15 +139,15 @@ def test_cache_config_is_in_labels() -> None:
 
 def test_what_requests_leave_behind() -> None:
     engine = Engine(EngineConfig())
-    metrics = new_metrics()
+    statistics = Statistics("base", 131_072)
     engine.submit(SimRequest("a", 32, 3, [1, 2]), now=0.0)
     engine.submit(SimRequest("b", 32, 1, [1, 2]), now=0.0)
     now: float | None = 0.0
     while now is not None:
         result = engine.step(now)
-        metrics.observe_step(result)
+        statistics.observe_step(result)
         now = result.ends_at
-    page = samples(text(metrics, IDLE, engine.counters))
+    page = samples(text(statistics, IDLE, engine.counters))
     assert page["vllm:request_success_total length"] == 2
     assert page["vllm:prompt_tokens_total"] == 64
     assert page["vllm:generation_tokens_total"] == 4
@@ -165,19 +170,19 @@ def test_cancelled_requests_are_aborted_ones() -> None:
     engine = Engine(EngineConfig())
     engine.submit(SimRequest("a", 32, 3), now=0.0)
     engine.cancel("a")
-    assert samples(text(new_metrics(), IDLE, engine.counters))["vllm:request_success_total abort"] == 1
+    assert samples(text(counters=engine.counters))["vllm:request_success_total abort"] == 1
 
 
 def test_adapters_are_listed_twice_and_old_combinations_stay() -> None:
-    metrics = new_metrics()
-    assert families(text(metrics))["vllm:lora_requests_info"].samples == []
+    statistics = Statistics("base", 131_072)
+    assert families(text(statistics))["vllm:lora_requests_info"].samples == []
 
-    metrics.observe_adapters(("food-review",), 1000.0)
-    metrics.observe_adapters(("food-review", "cad-fabricator"), 2000.0)
-    metrics.observe_adapters(("cad-fabricator", "food-review"), 3000.0)
-    metrics.observe_adapters((), 4000.0)
-    metrics.observe_adapters(("food-review",), 5000.0)
-    series = families(text(metrics))["vllm:lora_requests_info"].samples
+    statistics.observe_adapters(("food-review",), 1000.0)
+    statistics.observe_adapters(("food-review", "cad-fabricator"), 2000.0)
+    statistics.observe_adapters(("cad-fabricator", "food-review"), 3000.0)
+    statistics.observe_adapters((), 4000.0)
+    statistics.observe_adapters(("food-review",), 5000.0)
+    series = families(text(statistics))["vllm:lora_requests_info"].samples
     assert [(sample.labels["running_lora_adapters"], sample.value) for sample in series] == [
         ("food-review", 5000.0),
         ("food-review,cad-fabricator", 2000.0),
@@ -190,19 +195,30 @@ def test_adapters_are_listed_twice_and_old_combinations_stay() -> None:
 
 
 def test_http_answers_are_counted() -> None:
-    metrics = new_metrics()
-    metrics.observe_http("/v1/completions", "POST", 200, 0.5)
-    metrics.observe_http("/v1/completions", "POST", 404, 0.1)
-    metrics.observe_http("/v1/completions", "POST", 200, 0.1)
-    page = samples(text(metrics))
+    statistics = Statistics("base", 131_072)
+    statistics.observe_http("/v1/completions", "POST", 200, 0.5)
+    statistics.observe_http("/v1/completions", "POST", 404, 0.1)
+    statistics.observe_http("/v1/completions", "POST", 200, 0.1)
+    page = samples(text(statistics))
     assert page["http_requests_total /v1/completions POST 2xx"] == 2
     assert page["http_requests_total /v1/completions POST 4xx"] == 1
     assert page["http_request_duration_highr_seconds_count"] == 3
 
 
 def test_what_the_client_says_of_its_process_comes_first() -> None:
-    page = new_metrics().render(IDLE, EngineCounters(), process="process_open_fds 7.0\n")
-    assert page.startswith(b"process_open_fds 7.0\n# HELP ")
+    page = MetricsPage("base", EngineConfig(), CREATED)
+    text = page.render(Statistics("base", 2048), IDLE, EngineCounters(), process="process_open_fds 7.0\n")
+    assert text.startswith(b"process_open_fds 7.0\n# HELP ")
+
+
+def test_odd_names_do_not_break_the_page() -> None:
+    statistics = Statistics('a "base"', 2048)
+    statistics.observe_adapters(('say "hi"',), 1.0)
+    page = MetricsPage('a "base"', EngineConfig(), CREATED)
+    found = families(page.render(statistics, IDLE, EngineCounters(), process="").decode())
+    assert found["vllm:num_requests_running"].samples[0].labels["model_name"] == 'a "base"'
+    assert found["vllm:e2e_request_latency_seconds"].samples[0].labels["model_name"] == 'a "base"'
+    assert found["vllm:lora_requests_info"].samples[0].labels["running_lora_adapters"] == 'say "hi"'
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from epp.sim import tokens
 from epp.sim.answers import CompletionAnswer, TokenUsage
 from epp.sim.bodies import Ask
-from epp.sim.engine import Sequence, SimRequest
 from epp.sim.reply import Choice, Reply
+from epp.sim.sequence import Sequence, SimRequest
 
 
 def submitted(choice: Choice, output_tokens: int, cached_tokens: int = 0) -> Sequence:

@@ -35,7 +35,7 @@ def test_flags_reach_the_engine_and_the_faults() -> None:
         ("--num-blocks=0", "at least 1"),
         ("--block-size=-1", "at least 1"),
         ("--max-loras=-1", "not be negative"),
-        ("--die-after=-1", "not be negative"),
+        ("--die-after=0", "at least 1"),
         ("--port=65534", "room for 3 ports"),
         ("--port=-1", "room for 3 ports"),
         ("--time-scale=0", "larger than 0"),
