@@ -10,7 +10,7 @@ import logging
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from epp.admission.shedding import Admission
 from epp.datastore.endpoints import Endpoint
@@ -26,7 +26,7 @@ from epp.placement import Placement
 from epp.scheduling.decision import Decision, DecisionLog
 from epp.scheduling.profile import Profile
 from epp.scrape import load_header
-from epp.types import Api, InferenceRequest, LoadSample, ParsedBody
+from epp.types import Api, InferenceRequest, LoadSample, ParsedBody, Prompt
 from epp.wire.messages import HeaderMutation
 
 _log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ _MODEL_HEADER = "x-gateway-model-name"
 
 # Tokens generated per prompt token when the request sets no limit (inflight-load-producer's guess).
 _OUTPUT_PER_PROMPT_TOKEN = 1.5
+
+_FORGOTTEN = Prompt()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +107,16 @@ class Director:
         placement.finished = True
         placement.reservation.release()
         request, outcome = placement.request, placement.outcome
-        self._metrics.response_ended(
-            request.body.model,
-            request.target_model,
-            status=outcome.status,
-            complete=outcome.complete,
-            duration=self.clock() - request.received_at,
-            response_bytes=outcome.response_bytes,
-            usage=outcome.usage,
-        )
+        if _is_counted(request):
+            self._metrics.response_ended(
+                request.body.model,
+                request.target_model,
+                status=outcome.status,
+                complete=outcome.complete,
+                duration=self.clock() - request.received_at,
+                response_bytes=outcome.response_bytes,
+                usage=outcome.usage,
+            )
         _log_request("ended", request, status=outcome.status, complete=outcome.complete)
 
     # Reading ---------------------------------------------------------------------------------------------
@@ -129,7 +132,7 @@ class Director:
             headers=headers,
             body=body,
             controls=controls,
-            target_model=self._target_model(body.model, controls.model_rewrite),
+            target_model=self._target_model(body, controls.model_rewrite),
             priority=self._store.priority(controls.objective),
             subset=None if self._settings.ignore_subset else read_subset(asked.metadata),
             size=len(asked.body or b""),
@@ -141,14 +144,14 @@ class Director:
             return ParsedBody(Api.NONE, model=headers.get(_MODEL_HEADER, ""))
         return parse_body(path, asked.body, strict_paths=self._settings.strict_paths, complete=asked.complete)
 
-    def _target_model(self, model: str, asked: str) -> str:
-        if not model:
-            return ""
-        rewrite = self._store.rewrite(model, self._rng)
+    def _target_model(self, body: ParsedBody, asked: str) -> str:
+        if not body.model or body.api is Api.NONE:  # a body that is not seen goes on as it is
+            return body.model
+        rewrite = self._store.rewrite(body.model, self._rng)
         if rewrite is None:
-            return asked or model
+            return asked or body.model
         rule, target = rewrite
-        self._metrics.model_rewritten(rule.name, model, target)
+        self._metrics.model_rewritten(rule.name, body.model, target)
         return target
 
     # Deciding --------------------------------------------------------------------------------------------
@@ -168,20 +171,25 @@ class Director:
         return decision
 
     def _take(self, asked: Place, request: InferenceRequest, decision: Decision) -> Placement:
+        mutation = _request_mutation(request)
+        body, tokens = _request_body(asked, request), _tokens(request.body)
         self._profile.placed(request, decision)
+        # The placement lives as long as the answer takes, and the prompt's views would hold the whole body.
+        request.body = replace(request.body, prompt=_FORGOTTEN)
         self._decisions.add(request, decision)
         _log_request("placed", request, destination=decision.destination)
-        reservation = self._store.reserve(decision.picked[0], _tokens(request.body), request.target_model)
-        if asked.body is not None:
+        if _is_counted(request):
             self._metrics.request_placed(
                 request.body.model, request.target_model, request.priority, request.size
             )
+        # Last, because nobody would give it back if a step after it failed.
+        reservation = self._store.reserve(decision.picked[0], tokens, request.target_model)
         return Placement(
             request,
             decision,
             reservation,
-            request_mutation=_request_mutation(request),
-            request_body=_request_body(asked, request),
+            request_mutation=mutation,
+            request_body=body,
             on_load=self._answered,
             on_ended=self.finish,
         )
@@ -190,6 +198,11 @@ class Director:
         now = self.clock()
         if endpoint.slot >= 0:
             self._store.answered(endpoint, sample, self._listeners.load_came(endpoint.spec.name, now), now)
+
+
+def _is_counted(request: InferenceRequest) -> bool:
+    # The reference's metrics know requests with a body that it has read.
+    return request.body.api is not Api.NONE
 
 
 def _log_request(event: str, request: InferenceRequest | None, **fields: object) -> None:
