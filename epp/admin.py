@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -103,10 +104,10 @@ class AdminServer:
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             response.enable_compression(web.ContentCoding.gzip)
         await response.prepare(request)
-        for part in _parts(self._metrics.exposition(openmetrics=openmetrics)):
-            await response.write(part)
-            await asyncio.sleep(0)
-        await response.write_eof()
+        with suppress(ConnectionResetError):  # a client that goes away in between
+            for part in _parts(self._metrics.exposition(openmetrics=openmetrics)):
+                await response.write(part)
+                await asyncio.sleep(0)
         return response
 
     async def _alive(self, _: web.Request) -> web.Response:

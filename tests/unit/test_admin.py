@@ -120,6 +120,28 @@ async def test_a_long_metrics_page_gives_way_to_others() -> None:
     assert len(set(turns_at_piece)) == 8
 
 
+async def test_a_client_that_goes_away_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    given_up = asyncio.Event()
+
+    class EndlessPage(Metrics):
+        def exposition(self, *, openmetrics: bool) -> Iterator[str]:
+            try:
+                while True:
+                    yield "# piece\n" * 5000
+            finally:
+                given_up.set()
+
+    server = AdminServer(Picker(), EndlessPage(), "127.0.0.1", 0)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: picker\r\n\r\n")
+    await reader.readuntil(b"# piece")
+    writer.transport.abort()
+    await asyncio.wait_for(given_up.wait(), 30)
+    await server.stop()
+    assert caplog.records == []
+
+
 async def test_endpoints(client: httpx.AsyncClient) -> None:
     answer = await client.get("/debug/endpoints")
     assert answer.headers["content-type"] == "application/json"
