@@ -15,10 +15,12 @@ from epp.scrape import load_header
 from epp.types import InferenceRequest, LoadSample, Usage
 from epp.wire.messages import NO_MUTATION, Context, HeaderList, HeaderMutation
 
+_STATUS_DIGITS = 3  # of an HTTP status (RFC 9110, section 15)
+
 
 @dataclass(slots=True)
 class Outcome:
-    """What is known of an answer; `status` 0: none came. Times in seconds of the picker's clock."""
+    """What is known of an answer; `status` 0: none came."""
 
     status: int = 0
     response_bytes: int = 0
@@ -73,7 +75,7 @@ class Placement:
         """Reads status, server and load; takes the load out if the client did not ask for it."""
         fields = dict(headers)
         status = fields.get(":status", "")
-        self.outcome.status = int(status) if status.isdecimal() else 0
+        self.outcome.status = int(status) if status.isdecimal() and len(status) == _STATUS_DIGITS else 0
         if fields.get("content-encoding", "identity") != "identity":
             self._scanner = self._restorer = None  # compressed bytes say nothing
         server = self._served_by(read_served(context.metadata, context.attributes))
@@ -81,7 +83,7 @@ class Placement:
         if load is None:
             return NO_MUTATION
         sample = load_header.parse_load_header(load)
-        if sample is not None:
+        if sample is not None and server is not None:
             self._on_load(server, sample)
         return HeaderMutation(remove=(load_header.RESPONSE_HEADER,)) if self._asked_load else NO_MUTATION
 
@@ -99,9 +101,15 @@ class Placement:
             self.outcome.usage = self._scanner.usage
         self._on_ended(self)
 
-    def _served_by(self, address: str) -> Endpoint:
-        """The picked endpoint that answers, after Envoy's retries; the reservation follows it."""
+    def _served_by(self, address: str) -> Endpoint | None:
+        """The picked endpoint that answers, after Envoy's retries; the reservation follows it.
+
+        The first one where the gateway does not say ("" for `address`), None if it is none of them.
+        """
+        if not address:
+            return self.reservation.endpoint
         for endpoint in self._picked:
             if endpoint.spec.address == address:
                 self.reservation.move(endpoint)
-        return self.reservation.endpoint
+                return endpoint
+        return None

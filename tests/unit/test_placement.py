@@ -1,0 +1,204 @@
+"""A placed request: its answer's status, server, load, tokens and model name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from epp.datastore.endpoints import Endpoint
+from epp.placement import Outcome, Placement
+from epp.scheduling.decision import Decision
+from epp.types import LoadSample, Usage
+from epp.wire.messages import NO_CONTEXT, NO_MUTATION, Context, HeaderList, HeaderMutation
+from tests.pickers import load_header
+from tests.pools import address, endpoint, request, store_of
+
+OK = (":status", "200")
+LOAD = load_header(3, 0.25)
+TAKEN_OUT = HeaderMutation(remove=("endpoint-load-metrics",))
+
+
+@dataclass
+class Answered:
+    """A placement on the first of three endpoints, the others fallbacks, and what it told of itself."""
+
+    asked_model: str = "base"
+    target_model: str = "base"
+    client_asks_load: bool = False
+    loads: list[tuple[str, LoadSample]] = field(default_factory=list)
+    ended: list[Outcome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.store = store_of(None, None, None)
+        asked = request(model=self.asked_model, target=self.target_model)
+        if self.client_asks_load:
+            asked.headers = {"endpoint-load-metrics-format": "JSON"}
+        self.placement = Placement(
+            asked,
+            self._decision(),
+            self.store.reserve(endpoint(self.store, 0), 10, self.target_model),
+            request_mutation=NO_MUTATION,
+            request_body=None,
+            on_load=self._told,
+            on_ended=lambda placement: self.ended.append(placement.outcome),
+        )
+
+    def _decision(self) -> Decision:
+        picked = tuple(endpoint(self.store, number) for number in range(3))
+        slots = np.array([one.slot for one in picked])
+        return Decision("p", picked, slots, self.store.endpoints.by_slot, {}, {}, {}, np.zeros(3))
+
+    def _told(self, server: Endpoint, sample: LoadSample) -> None:
+        self.loads.append((server.spec.name, sample))
+
+    def headers(self, *headers: tuple[str, str], context: Context = NO_CONTEXT) -> HeaderMutation:
+        return self.placement.response_headers(headers, context)
+
+    def in_flight(self) -> list[int]:
+        return [int(self.store.endpoints.in_flight[endpoint(self.store, n).slot]) for n in range(3)]
+
+
+def served(value: object) -> Context:
+    """What a gateway says that keeps to the protocol."""
+    return Context(metadata={"envoy.lb": {"x-gateway-destination-endpoint-served": value}})
+
+
+def upstream(value: str) -> Context:
+    """What a plain Envoy says that is asked for its upstream address."""
+    return Context(attributes={"envoy.filters.http.ext_proc": {"upstream.address": value}})
+
+
+def test_the_destination_names_fallbacks_in_order() -> None:
+    assert Answered().placement.destination == "192.168.1.1:8000,192.168.1.2:8000,192.168.1.3:8000"
+
+
+class TestStatus:
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ((OK,), 200),
+            (((":status", "503"),), 503),
+            ((), 0),
+            (((":status", ""),), 0),
+            (((":status", "ok"),), 0),
+            (((":status", "-20"),), 0),
+            (((":status", "9" * 10_000),), 0),
+            ((("status", "200"),), 0),  # no such header, though the reference reads it
+        ],
+    )
+    def test_status(self, headers: HeaderList, status: int) -> None:
+        answered = Answered()
+        answered.headers(*headers)
+        assert answered.placement.outcome.status == status
+
+
+class TestServer:
+    @pytest.mark.parametrize(
+        ("context", "in_flight"),
+        [
+            (NO_CONTEXT, [1, 0, 0]),
+            (served(address(0)), [1, 0, 0]),
+            (served(address(1)), [0, 1, 0]),
+            (upstream(address(2)), [0, 0, 1]),
+            (served("192.168.1.99:8000"), [1, 0, 0]),
+            (served(8000), [1, 0, 0]),
+            (served(""), [1, 0, 0]),
+        ],
+    )
+    def test_the_reservation_follows_the_one_that_serves(
+        self, context: Context, in_flight: list[int]
+    ) -> None:
+        answered = Answered()
+        answered.headers(OK, context=context)
+        assert answered.in_flight() == in_flight
+
+    def test_metadata_goes_before_the_attribute(self) -> None:
+        answered = Answered()
+        both = Context(served(address(1)).metadata, upstream(address(2)).attributes)
+        answered.headers(OK, context=both)
+        assert answered.in_flight() == [0, 1, 0]
+
+
+class TestLoad:
+    @pytest.mark.parametrize(
+        ("context", "server"),
+        [(NO_CONTEXT, "pod-0"), (served(address(0)), "pod-0"), (served(address(2)), "pod-2")],
+    )
+    def test_it_is_the_servers(self, context: Context, server: str) -> None:
+        answered = Answered()
+        answered.headers(OK, LOAD, context=context)
+        assert answered.loads == [(server, LoadSample(waiting=3, kv_usage=0.25))]
+
+    def test_of_a_server_that_was_not_picked_it_says_nothing_of_those_that_were(self) -> None:
+        answered = Answered()
+        assert answered.headers(OK, LOAD, context=served("192.168.1.99:8000")) == TAKEN_OUT
+        assert answered.loads == []
+
+    def test_the_client_sees_it_only_if_it_asked_itself(self) -> None:
+        assert Answered().headers(OK, LOAD) == TAKEN_OUT
+        asked = Answered(client_asks_load=True)
+        assert asked.headers(OK, LOAD) == NO_MUTATION
+        assert asked.loads == [("pod-0", LoadSample(waiting=3, kv_usage=0.25))]
+
+    def test_without_it_nothing_changes(self) -> None:
+        answered = Answered()
+        assert answered.headers(OK) == NO_MUTATION
+        assert answered.loads == []
+
+    def test_one_that_cannot_be_read_is_taken_out_all_the_same(self) -> None:
+        answered = Answered()
+        assert answered.headers(OK, ("endpoint-load-metrics", "BIN AAAA")) == TAKEN_OUT
+        assert answered.loads == []
+
+
+class TestModelName:
+    def test_it_is_written_back_wherever_it_is_cut(self) -> None:
+        answer = b'data: {"model": "target", "text": "target"}\n\ndata: [DONE]\n\n'
+        expected = answer.replace(b'"model": "target"', b'"model": "asked"')
+        for cut in range(len(answer) + 1):
+            placement = Answered("asked", "target").placement
+            assert placement.rewrites_response
+            got = placement.response_body(answer[:cut], False) + placement.response_body(answer[cut:], True)
+            assert got == expected
+
+    def test_an_answer_of_the_model_that_was_asked_for_passes(self) -> None:
+        placement = Answered().placement
+        data = b'{"model": "base"}'
+        assert not placement.rewrites_response
+        assert placement.response_body(data, True) is data
+
+    @pytest.mark.parametrize(("encoding", "rewritten"), [("gzip", False), ("br", False), ("identity", True)])
+    def test_compressed_bytes_are_left_alone(self, encoding: str, rewritten: bool) -> None:
+        answered = Answered("asked", "target")
+        answered.headers(OK, ("content-encoding", encoding))
+        assert answered.placement.rewrites_response is rewritten
+        data = b'{"model": "target", "usage": {"prompt_tokens": 1, "completion_tokens": 2}}'
+        assert (answered.placement.response_body(data, True) != data) is rewritten
+        answered.placement.response_ended()
+        assert (answered.ended[0].usage is not None) is rewritten
+
+
+class TestOutcome:
+    def test_what_is_known_at_the_end(self) -> None:
+        answered = Answered()
+        answered.headers(OK, ("content-type", "text/event-stream"))
+        usage = b'data: {"usage": {"prompt_tokens": 11, "completion_tokens": 5}}\n\n'
+        chunks = [usage[:20], usage[20:], b"data: [DONE]\n\n"]
+        for chunk in chunks:
+            answered.placement.response_body(chunk, False)
+        assert answered.ended == []
+        answered.placement.response_ended()
+        assert answered.ended == [Outcome(200, sum(map(len, chunks)), Usage(11, 5), complete=True)]
+
+    def test_an_answer_that_is_cut_off_is_not_complete(self) -> None:
+        answered = Answered()
+        answered.headers(OK)
+        answered.placement.response_body(b"half", False)
+        assert answered.placement.outcome == Outcome(200, 4, None, complete=False)
+
+    def test_sizes_are_the_servers_and_not_the_clients(self) -> None:
+        answered = Answered("a much longer name", "target")
+        answered.placement.response_body(b'{"model": "target"}', True)
+        assert answered.placement.outcome.response_bytes == len(b'{"model": "target"}')
