@@ -23,11 +23,12 @@ from epp.config.picker import PickerConfig, load_picker_config
 from epp.config.settings import ServeSettings, read_settings
 from epp.conversation import Conversation
 from epp.datastore.store import Datastore
-from epp.datastore.view import describe_endpoints
+from epp.datastore.view import describe_endpoints, endpoint_queues, pool_means
 from epp.director import Director, DirectorSettings, Listeners
 from epp.errors import ConfigError, Fault
 from epp.logs import configure_logging
 from epp.metrics import Metrics
+from epp.plugin import Watcher
 from epp.plugins.registry import PluginContext
 from epp.scheduling.build import DEFAULT_CONFIG, build_profile
 from epp.scheduling.decision import DecisionLog
@@ -103,8 +104,9 @@ class App:
             ),
             engines=_engines(settings),
         )
+        watcher = Watcher(self._clock, self._metrics.plugin_ran, self._metrics.prefix_matched)
         profile, detector = build_profile(
-            config, PluginContext(self._store), settings.metrics_staleness_threshold
+            config, PluginContext(self._store, watcher), settings.metrics_staleness_threshold
         )
         self._director = Director(
             self._store,
@@ -120,6 +122,7 @@ class App:
             rng=random.Random(),
         )
         self._source: Source = FileSource(Path(settings.pool_file), namespace=settings.pool_namespace)
+        self._metrics.watch_queues(lambda: endpoint_queues(self._store))
         self._known = False  # whether the source has spoken
         self._draining = False
 
@@ -177,6 +180,9 @@ class App:
             changes = self._store.apply(snapshot)
             self._poller.set_endpoints(endpoint.spec for endpoint in self._store.endpoints)
             self._known = True
+            self._metrics.pool_reloaded("applied")
+            if snapshot.pool is not None:
+                self._metrics.pool_known(snapshot.pool.name, snapshot.pool.namespace)
             _log.info(
                 "pool %s: %d endpoints, %d came, %d went",
                 snapshot.pool.name if snapshot.pool else "",
@@ -187,7 +193,11 @@ class App:
 
     async def _refresh_gauges(self) -> None:
         while True:
-            self._metrics.pool(self._store, self._clock(), self._settings.metrics_staleness_threshold)
+            means = pool_means(self._store, self._clock(), self._settings.metrics_staleness_threshold)
+            self._metrics.pool_measured(
+                ready=means.fresh, waiting=means.waiting, running=means.running, kv_usage=means.kv_usage
+            )
+            self._metrics.prefix_index_measured(len(self._store.prefixes))
             await asyncio.sleep(self._settings.refresh_prometheus_metrics_interval)
 
     # The poller's observer -------------------------------------------------------------------------------

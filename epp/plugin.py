@@ -8,6 +8,8 @@ chance only from the `rng` they are given, and are never called from two request
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from epp.datastore.endpoints import Candidates, Endpoint, Floats, Mask, Slots
@@ -52,3 +54,18 @@ class PlacementObserver(Protocol):
 
     def placed(self, request: InferenceRequest, endpoint: Endpoint) -> None:
         """The request goes to `endpoint`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Whom plugins at work are shown to: `ran` is told extension point, type, name and seconds by `clock`.
+
+    `prefix_matched` is told how many bytes of a prompt its endpoint holds, and of how many.
+    """
+
+    clock: Callable[[], float] = float
+    ran: Callable[[str, str, str, float], object] = lambda point, kind, name, seconds: None
+    prefix_matched: Callable[[int, int], object] = lambda hit, size: None
+
+
+UNWATCHED = Watcher()

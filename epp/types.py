@@ -65,7 +65,7 @@ class RewriteTarget:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """A rule of an InferenceModelRewrite: requests for one of `models` (empty: any) become one of `targets`."""
+    """A rule of an InferenceModelRewrite: requests for one of `models` (empty: any) get one of `targets`."""
 
     name: str
     models: tuple[str, ...]

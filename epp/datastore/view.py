@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from epp.datastore.endpoints import Endpoint
+from epp.datastore.endpoints import Endpoint, Floats
 from epp.datastore.store import Datastore
 
 
@@ -17,6 +19,41 @@ def describe_endpoints(store: Datastore, now: float, staleness: float) -> list[d
         _describe(store, endpoint, now, staleness)
         for endpoint in sorted(store.endpoints, key=lambda endpoint: endpoint.spec.name)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMeans:
+    """How many endpoints have told their load lately, and their means; NaN where none says."""
+
+    fresh: int
+    waiting: float
+    running: float
+    kv_usage: float
+
+
+def pool_means(store: Datastore, now: float, staleness: float) -> PoolMeans:
+    """The load of the pool; stale endpoints are left out. `staleness` in seconds."""
+    columns = store.endpoints
+    fresh = columns.slots[columns.fresh(columns.slots, now, staleness)]
+    return PoolMeans(
+        len(fresh),
+        _mean(columns.waiting[fresh]),
+        _mean(columns.running[fresh]),
+        _mean(columns.kv_usage[fresh]),
+    )
+
+
+def endpoint_queues(store: Datastore) -> Iterator[tuple[str, float]]:
+    """Name and queue of every endpoint that has ever told it."""
+    for endpoint in store.endpoints:
+        waiting = float(store.endpoints.waiting[endpoint.slot])
+        if not math.isnan(waiting):
+            yield endpoint.spec.name, waiting
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _describe(store: Datastore, endpoint: Endpoint, now: float, staleness: float) -> dict[str, Any]:

@@ -7,14 +7,16 @@ import numpy as np
 from epp.datastore.endpoints import Candidates, Endpoint, Floats
 from epp.datastore.prefix import Chain, hash_prompt
 from epp.datastore.store import Datastore
+from epp.plugin import UNWATCHED, Watcher
 from epp.types import InferenceRequest
 
 
 class PrefixCacheScorer:
     """Scores by the picker's own index of what was sent where, and adds to it what is placed."""
 
-    def __init__(self, store: Datastore) -> None:
+    def __init__(self, store: Datastore, watcher: Watcher = UNWATCHED) -> None:
         self._store = store
+        self._watcher = watcher
         # The chain of the request being scheduled; between `score` and `placed` no other request comes.
         self._latest: tuple[InferenceRequest, Chain] | None = None
 
@@ -29,9 +31,11 @@ class PrefixCacheScorer:
         """The endpoint will hold this prompt."""
         chain = self._chain(request)
         self._latest = None
-        if chain.size:
-            cache_tokens = float(self._store.endpoints.cache_tokens[endpoint.slot])
-            self._store.prefixes.record(endpoint.slot, chain, cache_tokens)
+        if not chain.size:
+            return
+        slot, prefixes = endpoint.slot, self._store.prefixes
+        self._watcher.prefix_matched(int(prefixes.match(chain, np.array([slot]))[0]), chain.size)
+        prefixes.record(slot, chain, float(self._store.endpoints.cache_tokens[slot]))
 
     def _chain(self, request: InferenceRequest) -> Chain:
         if self._latest is None or self._latest[0] is not request:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epp.datastore.store import Datastore
+from epp.plugin import UNWATCHED, Watcher
 from epp.plugins.active_request_scorer import ActiveRequestScorer
 from epp.plugins.kv_cache_utilization_scorer import KvCacheUtilizationScorer
 from epp.plugins.lora_affinity_scorer import LoraAffinityScorer
@@ -27,6 +28,7 @@ class PluginContext:
     """What plugins may be given beside their parameters."""
 
     store: Datastore
+    watcher: Watcher = UNWATCHED
 
 
 Factory = Callable[[Mapping[str, Any], PluginContext], object]
@@ -48,7 +50,7 @@ FACTORIES: Mapping[str, Factory] = {
     "queue-scorer": lambda _, context: QueueScorer(),
     "kv-cache-utilization-scorer": lambda _, context: KvCacheUtilizationScorer(),
     "running-requests-size-scorer": lambda _, context: RunningRequestsSizeScorer(),
-    "prefix-cache-scorer": lambda _, context: PrefixCacheScorer(context.store),
+    "prefix-cache-scorer": lambda _, context: PrefixCacheScorer(context.store, context.watcher),
     "lora-affinity-scorer": lambda _, context: LoraAffinityScorer(context.store.adapters),
     "active-request-scorer": lambda _, context: ActiveRequestScorer(),
     "max-score-picker": _max_score_picker,

@@ -62,22 +62,24 @@ class _Builder:
         if len(self.config.profiles) > 1:
             self._fault(0, "schedulingProfiles", "this version runs one profile")
         listed = self.config.profiles[0] if self.config.profiles else _every_plugin(self.config)
-        filters = [NamedFilter("fresh-endpoints-filter", FreshEndpointsFilter(staleness))]
+        types = {spec.name: spec.type for spec in self.config.plugins}
+        fresh = "fresh-endpoints-filter"
+        filters = [NamedFilter(fresh, fresh, FreshEndpointsFilter(staleness))]
         scorers: list[WeightedScorer] = []
         pickers: list[Picker] = []
         for ref in listed.plugins:
             match made.get(ref.name):
                 case Filter() as plugin:
-                    filters.append(NamedFilter(ref.name, plugin))
+                    filters.append(NamedFilter(ref.name, types[ref.name], plugin))
                 case Scorer() as plugin:
                     weight = 1.0 if ref.weight is None else ref.weight
-                    scorers.append(WeightedScorer(ref.name, plugin, weight))
+                    scorers.append(WeightedScorer(ref.name, types[ref.name], plugin, weight))
                 case Picker() as plugin:
                     pickers.append(plugin)
         if len(pickers) > 1:
             self._fault(0, f"schedulingProfiles.{listed.name}", "a profile has one picker, this one several")
         picker = pickers[0] if pickers else _any_picker(made)
-        return Profile(listed.name, filters, scorers, picker)
+        return Profile(listed.name, filters, scorers, picker, self.context.watcher)
 
     def detector(self, made: Mapping[str, object]) -> SaturationDetector:
         name = self.config.saturation_detector or DEFAULT_SATURATION_DETECTOR

@@ -10,7 +10,7 @@ import numpy as np
 
 from epp.datastore.endpoints import Candidates
 from epp.errors import NoEndpointError
-from epp.plugin import Filter, Picker, PlacementObserver, Scorer
+from epp.plugin import UNWATCHED, Filter, Picker, PlacementObserver, Scorer, Watcher
 from epp.scheduling.decision import Decision
 from epp.types import InferenceRequest
 
@@ -20,6 +20,7 @@ class NamedFilter:
     """A filter as a profile lists it."""
 
     name: str
+    type: str
     plugin: Filter
 
 
@@ -28,6 +29,7 @@ class WeightedScorer:
     """A scorer as a profile lists it."""
 
     name: str
+    type: str
     plugin: Scorer
     weight: float
 
@@ -36,9 +38,15 @@ class Profile:
     """One way to choose an endpoint."""
 
     def __init__(
-        self, name: str, filters: Sequence[NamedFilter], scorers: Sequence[WeightedScorer], picker: Picker
+        self,
+        name: str,
+        filters: Sequence[NamedFilter],
+        scorers: Sequence[WeightedScorer],
+        picker: Picker,
+        watcher: Watcher = UNWATCHED,
     ) -> None:
         self.name = name
+        self._watcher = watcher
         self._filters = tuple(filters)
         self._scorers = tuple(scorers)
         self._picker = picker
@@ -52,6 +60,7 @@ class Profile:
 
     def run(self, request: InferenceRequest, candidates: Candidates, rng: random.Random) -> Decision:
         """Chooses. Raises NoEndpointError if the filters leave nothing."""
+        started = self._watcher.clock()
         removed: dict[str, int] = {}
         for named in self._filters:
             mask = named.plugin.filter(request, candidates)
@@ -59,6 +68,7 @@ class Profile:
                 kept = candidates.only(mask)
                 removed[named.name] = len(candidates) - len(kept)
                 candidates = kept
+            started = self._ran("Filter", named, started)
         if not len(candidates):
             raise NoEndpointError("no endpoint is left for the request after filtering")
         totals = np.zeros(len(candidates))
@@ -68,6 +78,7 @@ class Profile:
             values = np.fmin(np.fmax(scorer.plugin.score(request, candidates), 0.0), 1.0)
             scores[scorer.name] = values
             totals += scorer.weight * values
+            started = self._ran("Scorer", scorer, started)
         picks = self._picker.pick(totals, candidates, rng)
         return Decision(
             profile=self.name,
@@ -79,6 +90,12 @@ class Profile:
             weights=self._weights,
             totals=totals,
         )
+
+    def _ran(self, extension_point: str, plugin: NamedFilter | WeightedScorer, started: float) -> float:
+        """Tells how long a plugin took; the time now, at which the next one starts."""
+        now = self._watcher.clock()
+        self._watcher.ran(extension_point, plugin.type, plugin.name, now - started)
+        return now
 
     def placed(self, request: InferenceRequest, decision: Decision) -> None:
         """Tells the plugins that want to know where the request goes."""

@@ -45,7 +45,10 @@ def secretive(data: bytes | Body = b"SECRET-prompt", **changes: Any) -> Inferenc
 
 def decided(asked: InferenceRequest) -> Decision:
     store = store_of(load(3, 0.25), load(0, 0.5))
-    scorers = [WeightedScorer("queue", QueueScorer(), 2), WeightedScorer("kv", KvCacheUtilizationScorer(), 1)]
+    scorers = [
+        WeightedScorer("queue", "queue-scorer", QueueScorer(), 2),
+        WeightedScorer("kv", "kv-cache-utilization-scorer", KvCacheUtilizationScorer(), 1),
+    ]
     return Profile("default", [], scorers, MaxScorePicker(2)).run(asked, everyone(store), random.Random(0))
 
 

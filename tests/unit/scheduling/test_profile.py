@@ -44,12 +44,12 @@ def default_profile(store: Datastore, *, endpoints: int = 1) -> Profile:
     """The reference's four scorers with its default weights; LoRA affinity 1."""
     return Profile(
         "default",
-        [NamedFilter("fresh", FreshEndpointsFilter(2.0))],
+        [NamedFilter("fresh", "fresh-endpoints-filter", FreshEndpointsFilter(2.0))],
         [
-            WeightedScorer("queue", QueueScorer(), 2),
-            WeightedScorer("kv", KvCacheUtilizationScorer(), 2),
-            WeightedScorer("prefix", PrefixCacheScorer(store), 3),
-            WeightedScorer("lora", LoraAffinityScorer(store.adapters), 1),
+            WeightedScorer("queue", "queue-scorer", QueueScorer(), 2),
+            WeightedScorer("kv", "kv-cache-utilization-scorer", KvCacheUtilizationScorer(), 2),
+            WeightedScorer("prefix", "prefix-cache-scorer", PrefixCacheScorer(store), 3),
+            WeightedScorer("lora", "lora-affinity-scorer", LoraAffinityScorer(store.adapters), 1),
         ],
         MaxScorePicker(endpoints),
     )
@@ -83,7 +83,7 @@ class Keep:
 
 def fixed_profile(*scores: list[float], weights: tuple[float, ...] = ()) -> Profile:
     scorers = [
-        WeightedScorer(f"s{number}", Fixed(values), weight)
+        WeightedScorer(f"s{number}", "test-scorer", Fixed(values), weight)
         for number, (values, weight) in enumerate(zip(scores, weights or (1,) * len(scores), strict=True))
     ]
     return Profile("fixed", [], scorers, MaxScorePicker(9))
@@ -161,7 +161,9 @@ class TestTranscripts:
 
 class TestFilters:
     def profile(self, *keeps: set[str]) -> Profile:
-        filters = [NamedFilter(f"keep-{number}", Keep(names)) for number, names in enumerate(keeps)]
+        filters = [
+            NamedFilter(f"keep-{number}", "test-filter", Keep(names)) for number, names in enumerate(keeps)
+        ]
         return Profile("p", filters, [], MaxScorePicker(9))
 
     def test_each_gets_what_the_one_before_left(self) -> None:
@@ -186,7 +188,10 @@ class TestFilters:
     def test_scorers_see_what_the_filters_left(self) -> None:
         scorer = Fixed([0.5])
         profile = Profile(
-            "p", [NamedFilter("k", Keep({"pod-1"}))], [WeightedScorer("s", scorer, 1)], MaxScorePicker()
+            "p",
+            [NamedFilter("k", "test-filter", Keep({"pod-1"}))],
+            [WeightedScorer("s", "test-scorer", scorer, 1)],
+            MaxScorePicker(),
         )
         profile.run(request(), everyone(store_of(None, None, None)), RNG)
         assert scorer.asked == [1]
@@ -221,7 +226,7 @@ class TestPlaced:
     def test_who_wants_to_know_is_told_the_first_pick(self) -> None:
         store = store_of(None, None)
         scorer = Fixed([0.25, 0.5])
-        profile = Profile("p", [], [WeightedScorer("s", scorer, 1)], MaxScorePicker(2))
+        profile = Profile("p", [], [WeightedScorer("s", "test-scorer", scorer, 1)], MaxScorePicker(2))
         asked = request()
         decision = profile.run(asked, everyone(store), RNG)
         assert scorer.placements == []
