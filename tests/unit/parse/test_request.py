@@ -76,23 +76,6 @@ def test_finds_the_prompt(path: str, fields: dict[str, Any], api: Api, prompt: l
     assert prompt_of(parsed) == prompt
 
 
-@pytest.mark.parametrize(
-    ("path", "api"),
-    [
-        ("/v1/completions?x=/chat/completions", Api.COMPLETIONS),
-        ("/v1/completions/", Api.COMPLETIONS),
-        ("/v1/projects/p/endpoints/e/completions?alt=sse", Api.COMPLETIONS),
-        ("", Api.COMPLETIONS),
-        ("/", Api.OTHER),
-        ("/v1/messages/count_tokens", Api.OTHER),
-        ("/v1/mycompletions", Api.OTHER),
-        ("/v1/Completions", Api.OTHER),
-    ],
-)
-def test_the_path_tells_the_api(path: str, api: Api) -> None:
-    assert parse(path, {"model": "m", "prompt": "x"}).api is api
-
-
 def test_strict_paths() -> None:
     fields = {"model": "m", "prompt": "x"}
     assert parse(COMPLETIONS, fields, strict_paths=True).api is Api.COMPLETIONS
