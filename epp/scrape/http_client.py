@@ -59,8 +59,8 @@ class HttpConnection:
     """GETs from one server, one at a time, over a connection that is kept open between them."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._host = host
-        self._port = port
+        self.host = host
+        self.port = port
         self._tls = tls
         self._head = (
             f" HTTP/1.1\r\nHost: {format_address(host, port)}\r\n"
@@ -71,7 +71,7 @@ class HttpConnection:
 
     def __repr__(self) -> str:
         state = "closed" if self._wire is None else "open"
-        return f"<HttpConnection {format_address(self._host, self._port)} {state} opened={self.opened}>"
+        return f"<HttpConnection {format_address(self.host, self.port)} {state} opened={self.opened}>"
 
     async def get(self, path: str, timeout: float) -> bytes:
         """The body of the answer to GET `path`. Raises ScrapeError, at the latest after `timeout` seconds."""
@@ -104,10 +104,10 @@ class HttpConnection:
     async def _open(self) -> _Wire:
         self.close()
         loop = asyncio.get_running_loop()
-        name = self._host if self._tls else None
+        name = self.host if self._tls else None
         try:
             _, wire = await loop.create_connection(
-                lambda: _Wire(loop), self._host, self._port, ssl=self._tls, server_hostname=name
+                lambda: _Wire(loop), self.host, self.port, ssl=self._tls, server_hostname=name
             )
         except ssl.SSLError as error:
             raise ScrapeError(ScrapeFailure.TLS, f"TLS: {error}") from error
