@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from types import TracebackType
@@ -52,8 +53,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Ends every server."""
-        for server in self.servers:
-            await server.close()
+        await asyncio.gather(*(server.close() for server in self.servers))
 
     def _make_instance(self) -> Instance:
         settings = self._settings

@@ -76,6 +76,25 @@ class EngineCounters:
     adapter_loads: int = 0
 
 
+@dataclass(slots=True)
+class _Batch:
+    """A step that is being put together."""
+
+    budget: int  # tokens that it may still take
+    decodes: int = 0
+    context: int = 0  # tokens that the decoding sequences read
+    prefills: list[tuple[int, int]] = field(default_factory=list)  # tokens, past tokens
+    load_seconds: float = 0.0  # for adapters that are not in memory
+
+    def add(self, tokens: int, past: int) -> None:
+        self.budget -= tokens
+        if tokens == 1:
+            self.decodes += 1
+            self.context += past + 1
+        else:
+            self.prefills.append((tokens, past))
+
+
 class Engine:
     """See the module. One at a time: no method may be called from within another."""
 
@@ -86,7 +105,6 @@ class Engine:
         self._slots = AdapterSlots(config.max_loras)
         self._waiting: OrderedDict[str, Sequence] = OrderedDict()
         self._running: dict[str, Sequence] = {}  # in order of admission
-        self._load_seconds = 0.0  # adapters to be loaded by the step that is being put together
 
     def __repr__(self) -> str:
         return f"Engine({self.running} running, {self.waiting} waiting, KV {self.kv_usage:.3f})"
@@ -176,61 +194,56 @@ class Engine:
 
     def _begin(self, now: float) -> float | None:
         """Puts the next step together; its seconds, None if there is nothing to do."""
-        self._load_seconds = 0.0
-        budget, preempted = self._schedule_running(self.config.max_num_batched_tokens)
-        if not preempted:
-            self._admit_waiting(budget, now)
-        decodes = context = 0
-        prefills = []
-        for sequence in self._running.values():
-            if sequence.scheduled == 1:
-                decodes += 1
-                context += sequence.computed + 1
-            elif sequence.scheduled:
-                prefills.append((sequence.scheduled, sequence.computed))
-        if not decodes and not prefills:
+        batch = _Batch(budget=self.config.max_num_batched_tokens)
+        if self._schedule_running(batch):
+            self._admit_waiting(batch, now)
+        if not batch.decodes and not batch.prefills:
             return None
-        return self._load_seconds + self.config.step_time.step_seconds(decodes, context, prefills)
+        step_seconds = self.config.step_time.step_seconds(batch.decodes, batch.context, batch.prefills)
+        return batch.load_seconds + step_seconds
 
-    def _schedule_running(self, budget: int) -> tuple[int, bool]:
-        """Gives each running sequence its tokens; what is left of `budget`, and whether one was preempted."""
-        preempted = False
+    def _schedule_running(self, batch: _Batch) -> bool:
+        """Gives each running sequence its tokens; False if one was preempted."""
+        block_size = self.config.block_size
         for sequence in list(self._running.values()):
-            if not budget:
+            if not batch.budget:
                 break
             if sequence.request.id not in self._running:
-                break  # preempted for the sake of one before it, and so are all behind it
-            tokens = min(sequence.length - sequence.computed, budget)
-            while not self._pool.grow(sequence.table, self._blocks(sequence.computed + tokens)):
-                preempted = True
+                return False  # preempted for the sake of one before it, and so are all behind it
+            tokens = min(sequence.length - sequence.computed, batch.budget)
+            end = sequence.computed + tokens
+            while end > sequence.table.blocks * block_size:  # seldom: once in `block_size` steps of decoding
+                if self._pool.grow(sequence.table, self._blocks(end)):
+                    break
                 last = next(reversed(self._running.values()))
                 self._preempt(last)
                 if last is sequence:
-                    return budget, preempted
-            self._schedule(sequence, tokens)
-            budget -= tokens
-        return budget, preempted
+                    return False
+            self._schedule(sequence, tokens, batch)
+        return True
 
-    def _admit_waiting(self, budget: int, now: float) -> None:
+    def _admit_waiting(self, batch: _Batch, now: float) -> None:
+        refused: set[str] = set()  # slots only fill up in here, so once refused is refused for this step
         for sequence in list(self._waiting.values()):
-            if not budget or len(self._running) >= self.config.max_num_seqs:
+            if not batch.budget or len(self._running) >= self.config.max_num_seqs:
                 break
             adapter = sequence.request.adapter
-            sequence.deferred = not self._slots.can_take(adapter)
+            if adapter not in refused and not self._slots.can_take(adapter):
+                refused.add(adapter)
+            sequence.deferred = adapter in refused
             if sequence.deferred:
                 continue
-            tokens = self._open(sequence, budget)
+            tokens = self._open(sequence, batch.budget)
             if not tokens:
                 break
             del self._waiting[sequence.request.id]
             self._running[sequence.request.id] = sequence
             if self._slots.take(adapter):
                 self.counters.adapter_loads += 1
-                self._load_seconds += self.config.lora_load_seconds
+                batch.load_seconds += self.config.lora_load_seconds
             if sequence.scheduled_at is None:
                 sequence.scheduled_at = now
-            self._schedule(sequence, tokens)
-            budget -= tokens
+            self._schedule(sequence, tokens, batch)
 
     def _open(self, sequence: Sequence, budget: int) -> int:
         """Gives a waiting sequence its first blocks; the tokens it may compute now, 0 if blocks are short."""
@@ -249,8 +262,9 @@ class Engine:
             self.counters.prefix_hits += cached
         return tokens
 
-    def _schedule(self, sequence: Sequence, tokens: int) -> None:
+    def _schedule(self, sequence: Sequence, tokens: int, batch: _Batch) -> None:
         sequence.scheduled = tokens
+        batch.add(tokens, sequence.computed)
         full = (sequence.computed + tokens) // self.config.block_size
         if full > sequence.table.published:
             self._pool.publish(sequence.table, sequence.request.block_hashes, full)

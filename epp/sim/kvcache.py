@@ -39,12 +39,14 @@ def chained_hashes(tokens: bytes, block_size: int, salt: str = "") -> list[int]:
 class BlockTable:
     """The blocks that one sequence holds, in the order of its tokens."""
 
+    blocks: int = 0
     shared: list[int] = field(default_factory=list)  # hashes of those that others may find
-    private: int = 0
     published: int = 0  # leading blocks that were offered to the prefix cache
 
-    def __len__(self) -> int:
-        return len(self.shared) + self.private
+    @property
+    def private(self) -> int:
+        """Blocks that nobody else can find."""
+        return self.blocks - len(self.shared)
 
 
 class BlockPool:
@@ -86,7 +88,7 @@ class BlockPool:
         revived = sum(block in self._idle for block in hashes[:matched])
         if blocks - matched > self.free - revived:
             return None
-        table = BlockTable(published=matched)
+        table = BlockTable(blocks=matched, published=matched)
         for block in hashes[:matched]:
             self._idle.pop(block, None)
             self._hold(table, block)
@@ -94,29 +96,27 @@ class BlockPool:
         return table
 
     def grow(self, table: BlockTable, blocks: int) -> bool:
-        """Brings `table` up to `blocks` blocks; False, and nothing taken, if there are too few."""
-        missing = blocks - len(table)
+        """Brings `table` up to `blocks` blocks, no fewer than it has; False, and nothing taken, if short."""
+        missing = blocks - table.blocks
         if missing > self.free:
             return False
         for _ in range(missing - self._blank):
             self._idle.popitem(last=False)
             self._blank += 1
-        if missing > 0:
-            self._blank -= missing
-            table.private += missing
+        self._blank -= missing
+        table.blocks += missing
         return True
 
     def publish(self, table: BlockTable, hashes: Sequence[int], full: int) -> None:
         """Makes the first `full` blocks of `table` findable by their hashes, as far as hashes are known."""
         for block in hashes[table.published : full]:
-            table.published += 1
             if block in self._holders:
                 continue  # computed twice at the same time: the second copy stays private
             if block in self._idle:
                 del self._idle[block]
                 self._blank += 1
-            table.private -= 1
             self._hold(table, block)
+        table.published = full
 
     def close_table(self, table: BlockTable) -> None:
         """Gives back all blocks of `table`. The end of a prefix becomes evictable before its beginning."""

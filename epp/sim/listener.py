@@ -8,8 +8,8 @@ from aiohttp import web
 
 from epp.types import format_address
 
-# Real seconds that `close` waits for handlers whose connections it has cut.
-_CLOSE_TIMEOUT = 0.5
+# Real seconds that `close` waits for handlers to notice that their connections were cut: a round of the loop.
+_CLOSE_TIMEOUT = 0.05
 
 
 class Listener:

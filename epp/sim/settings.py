@@ -71,6 +71,11 @@ class SimSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 yield _complaint(name, "must be at least 1")
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            # vLLM refuses this too: the end of a full batch would never get a token.
+            yield Complaint(
+                ("max-num-batched-tokens", "max-num-seqs"), "must not be less than --max-num-seqs"
+            )
         for name in ("max_loras", "lora_load_time"):
             if getattr(self, name) < 0:
                 yield _complaint(name, "must not be negative")

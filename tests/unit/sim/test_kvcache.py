@@ -129,7 +129,7 @@ def test_no_block_is_lost_or_held_twice(
     for hashes in prompts:
         table = pool.open_table(hashes, pool.match(hashes, len(hashes)), len(hashes) + 1)
         if table is not None:
-            assert len(table) == len(hashes) + 1
+            assert table.blocks == len(hashes) + 1
             pool.publish(table, hashes, len(hashes))
             open_tables.append(table)
         closing = data.draw(st.integers(0, 2 * len(open_tables)))

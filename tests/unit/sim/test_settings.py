@@ -34,6 +34,7 @@ def test_flags_reach_the_engine_and_the_faults() -> None:
         ("--servers=0", "at least 1"),
         ("--num-blocks=0", "at least 1"),
         ("--block-size=-1", "at least 1"),
+        ("--max-num-batched-tokens=255", "less than --max-num-seqs"),
         ("--max-loras=-1", "not be negative"),
         ("--die-after=0", "at least 1"),
         ("--port=65534", "room for 3 ports"),
