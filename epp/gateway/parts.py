@@ -12,16 +12,16 @@ from epp.gateway.files import Files
 from epp.gateway.processes import Part
 from epp.gateway.up_settings import HOST, UpSettings
 
-# Seconds that a part may take to say whether it is ready.
-_PROBE_TIMEOUT = aiohttp.ClientTimeout(total=2)
-
 # What the simulated servers serve: the model of the reference's deployment guide, and adapters for it.
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 ADAPTERS = ("food-review", "cad-fabricator")
 
 
 def parts_in_order(settings: UpSettings, files: Files, http: aiohttp.ClientSession) -> list[Part]:
-    """The parts, each after those that it needs; StartError if Envoy is not installed."""
+    """The parts, each after those that it needs; StartError if Envoy is not installed.
+
+    `http` asks them whether they are ready, with its own limit of time.
+    """
     servers = [_simulators(settings, http)] if settings.simulated else []
     return [*servers, _picker(settings, files, http), _envoy(settings, files, http)]
 
@@ -51,7 +51,6 @@ def _picker(settings: UpSettings, files: Files, http: aiohttp.ClientSession) -> 
         *(("--config-file", str(files.config)) if files.config else ()),
         "--health-checking",
         *("--drain-timeout", "0s"),  # Envoy ends with it, so there are no streams to wait for
-        *("--v", "1"),
     ]
     return Part("picker", argv, _answers(http, f"http://{HOST}:{settings.metrics_port}/readyz"))
 
@@ -70,7 +69,7 @@ def _answers(http: aiohttp.ClientSession, *urls: str) -> Callable[[], Awaitable[
 
 async def _is_ok(http: aiohttp.ClientSession, url: str) -> bool:
     try:
-        async with http.get(url, timeout=_PROBE_TIMEOUT) as answer:
+        async with http.get(url) as answer:
             return answer.status == 200
     except (TimeoutError, aiohttp.ClientError):
         return False

@@ -8,6 +8,7 @@ Envoy's endpoints follow the pool file that the picker reads, through the same s
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -34,6 +35,9 @@ from epp.types import Snapshot
 # Seconds between two drawings of the table: as often as one can read it.
 TABLE_INTERVAL = 0.5
 
+# How long a part may take to say how it is.
+_QUESTION = aiohttp.ClientTimeout(total=2)
+
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # What shells say of a program that was interrupted.
@@ -47,6 +51,8 @@ def main(argv: Sequence[str]) -> int:
     `parse_flags` raises them; ConfigError also for a pool file with faults.
     """
     settings = parse_flags(UpSettings, argv, program="epp up")
+    # The picker follows the same pool file, and what it logs of it is shown.
+    logging.getLogger("epp").addHandler(logging.NullHandler())
     screen = Screen(sys.stdout, live=sys.stdout.isatty() and not settings.demo)
     try:
         went_well = asyncio.run(until_signal(_up(settings, screen)))
@@ -86,7 +92,7 @@ async def _up(settings: UpSettings, screen: Screen) -> bool:
         snapshots = FileSource(files.pool).snapshots()
         snapshot = await anext(snapshots)
         write_eds(files.eds, render_eds(snapshot.endpoints))
-        async with aiohttp.ClientSession() as http, Supervisor(screen.say) as supervisor:
+        async with aiohttp.ClientSession(timeout=_QUESTION) as http, Supervisor(screen.say) as supervisor:
             for part in parts_in_order(settings, files, http):
                 screen.say(f"starting {part.name}")
                 await supervisor.start(part)
