@@ -8,6 +8,7 @@ bytes 4.5 against 2.5) or as much (piece of 62,000 bytes 7.7 against 8.2), so no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -38,7 +39,7 @@ from epp.wire.messages import (
 
 
 def decode_request(data: bytes) -> Message:
-    """Read one serialized ProcessingRequest.
+    """Read one serialized ProcessingRequest, but no metadata and attributes on response bodies and trailers.
 
     Raises ProtocolError if it cannot be parsed (values nested deeper than upb's 100 messages included), holds
     no message that this protocol knows, or names an unknown body mode.
@@ -50,15 +51,7 @@ def decode_request(data: bytes) -> Message:
     kind = request.WhichOneof("request")
     if kind is None:
         raise ProtocolError("the ProcessingRequest holds no message")
-    context = _context(request)
-    phase = Phase.REQUEST if kind.startswith("request") else Phase.RESPONSE
-    if kind.endswith("body"):
-        body = request.request_body if phase is Phase.REQUEST else request.response_body
-        return HttpBody(phase, body.body, body.end_of_stream, context)
-    if kind.endswith("headers"):
-        headers = request.request_headers if phase is Phase.REQUEST else request.response_headers
-        return HttpHeaders(phase, _headers(headers.headers), headers.end_of_stream, context)
-    return HttpTrailers(phase, context)
+    return _READ[kind](request)
 
 
 def encode_answer(answer: Answer) -> bytes:
@@ -71,23 +64,70 @@ def encode_answer(answer: Answer) -> bytes:
 # From Envoy
 
 
+def _read_request_headers(request: pb.ProcessingRequest) -> HttpHeaders:
+    headers = request.request_headers
+    return HttpHeaders(Phase.REQUEST, _headers(headers.headers), headers.end_of_stream, _context(request))
+
+
+def _read_response_headers(request: pb.ProcessingRequest) -> HttpHeaders:
+    headers = request.response_headers
+    return HttpHeaders(Phase.RESPONSE, _headers(headers.headers), headers.end_of_stream, _context(request))
+
+
+def _read_request_body(request: pb.ProcessingRequest) -> HttpBody:
+    body = request.request_body
+    return HttpBody(Phase.REQUEST, body.body, body.end_of_stream, _context(request))
+
+
+def _read_response_body(request: pb.ProcessingRequest) -> HttpBody:
+    body = request.response_body
+    return HttpBody(Phase.RESPONSE, body.body, body.end_of_stream, _protocol_context(request))
+
+
+_READ: dict[str, Callable[[pb.ProcessingRequest], Message]] = {
+    "request_headers": _read_request_headers,
+    "response_headers": _read_response_headers,
+    "request_body": _read_request_body,
+    "response_body": _read_response_body,
+    "request_trailers": lambda request: HttpTrailers(Phase.REQUEST, _context(request)),
+    "response_trailers": lambda request: HttpTrailers(Phase.RESPONSE, _protocol_context(request)),
+}
+
+
 def _headers(headers: pb.HeaderMap) -> HeaderList:
-    # Envoy fills raw_value, older versions and other proxies value. HTTP lets values hold any byte.
-    return tuple([(h.key.lower(), str(h.raw_value, "utf-8", "replace") or h.value) for h in headers.headers])
+    # Envoy fills raw_value, older versions and other proxies value.
+    try:
+        return tuple([(h.key.lower(), h.raw_value.decode() or h.value) for h in headers.headers])
+    except UnicodeDecodeError:  # HTTP lets values hold any byte
+        return tuple(
+            [(h.key.lower(), h.raw_value.decode(errors="replace") or h.value) for h in headers.headers]
+        )
 
 
 def _context(request: pb.ProcessingRequest) -> Context:
-    protocol = _protocol(request.protocol_config) if request.HasField("protocol_config") else None
-    metadata = request.metadata_context.filter_metadata if request.HasField("metadata_context") else None
+    metadata = request.metadata_context.filter_metadata
     attributes = request.attributes
-    if protocol is None and not metadata and not attributes:
+    context = _protocol_context(request)
+    if not metadata and not attributes:
+        return context
+    return Context(_plain_map(metadata), _plain_map(attributes), context.protocol)
+
+
+def _protocol_context(request: pb.ProcessingRequest) -> Context:
+    """The context of what comes after the response headers: Envoy repeats the same metadata on every message.
+
+    Reading it costs 20 us, a piece of a streamed answer without it 4.
+    """
+    if not request.HasField("protocol_config"):
         return NO_CONTEXT
-    return Context(_plain_map(metadata or {}), _plain_map(attributes), protocol)
+    config = request.protocol_config
+    return _body_modes(config.request_body_mode, config.response_body_mode)
 
 
-def _protocol(config: pb.ProtocolConfiguration) -> ProtocolConfig:
+@lru_cache(maxsize=len(BodyMode) ** 2)
+def _body_modes(request_mode: int, response_mode: int) -> Context:
     try:
-        return ProtocolConfig(BodyMode(config.request_body_mode), BodyMode(config.response_body_mode))
+        return Context(protocol=ProtocolConfig(BodyMode(request_mode), BodyMode(response_mode)))
     except ValueError as error:
         raise ProtocolError(f"protocol_config: {error}") from error
 

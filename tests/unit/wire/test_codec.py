@@ -142,6 +142,15 @@ def test_metadata_and_attributes_are_plain_values() -> None:
     assert message.context.protocol is None
 
 
+@pytest.mark.parametrize("kind", ["response_body", "response_trailers"])
+def test_metadata_is_not_read_again_after_the_response_headers(kind: str) -> None:
+    repeated = (
+        'metadata_context { filter_metadata { key: "envoy.lb" value {} } } attributes { key: "a" value {} }'
+    )
+    assert read(f"response_headers {{}} {repeated}").context.metadata == {"envoy.lb": {}}
+    assert read(f"{kind} {{}} {repeated}").context is NO_CONTEXT
+
+
 def test_protocol_config_is_told_only_when_it_is_on_the_wire() -> None:
     message = read("""
         request_headers {}
