@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,7 +89,8 @@ class App:
 
     def __init__(self, settings: ServeSettings, config: PickerConfig) -> None:
         self._settings = settings
-        self._clock = asyncio.get_running_loop().time
+        # The time of the event loop, which the poller goes by, but finer than uvloop's milliseconds.
+        self._clock = time.monotonic
         self._store = Datastore()
         self._metrics = Metrics()
         self._decisions = DecisionLog()

@@ -24,6 +24,8 @@ class Conversation:
         self._stream = Stream(max_request_bytes)
         self._opened_at = director.clock()
         self._placement: Placement | None = None
+        self._closed = False
+        director.metrics.stream_opened()
 
     def __repr__(self) -> str:
         return f"<Conversation {self._stream!r} {self._placement!r}>"
@@ -45,8 +47,19 @@ class Conversation:
 
     def close(self) -> None:
         """The stream is over, however it ended. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
         if self._placement is not None:
             self._director.finish(self._placement)
+        self._director.metrics.stream_ended(self._outcome())
+
+    def _outcome(self) -> str:
+        if self.ended:
+            return "refused"
+        if self._placement is None:
+            return "not placed"
+        return "answered" if self._placement.outcome.complete else "cut off"
 
     async def _place(self, asked: Place) -> list[Answer]:
         try:
@@ -57,4 +70,6 @@ class Conversation:
             # A fault of ours must not leave Envoy waiting, nor end other streams.
             _log.exception("placing a request failed")
             return self._stream.refused(RequestError("the endpoint picker failed to place the request"))
-        return self._stream.placed(self._placement)
+        answers = self._stream.placed(self._placement)
+        self._placement.request_body = None  # it is in the answers, and the placement will live long
+        return answers

@@ -80,7 +80,7 @@ class Director:
         self._admission = admission
         self._profile = profile
         self._decisions = decisions
-        self._metrics = metrics
+        self.metrics = metrics
         self._listeners = listeners
         self._settings = settings
         self._rng = rng
@@ -88,17 +88,20 @@ class Director:
 
     async def place(self, asked: Place, received_at: float) -> Placement:
         """Finds the request an endpoint and reserves it. Raises RequestError if it cannot have one."""
-        self._listeners.request_came(self.clock())
+        started = self.clock()
+        self._listeners.request_came(started)
         request: InferenceRequest | None = None
         try:
             request = self._read(asked, received_at)
             decision = self._decide(request)
         except RequestError as error:
             model, target = (request.body.model, request.target_model) if request else ("", "")
-            self._metrics.request_refused(model, target, error.code, error.reason)
+            self.metrics.request_refused(model, target, error.code, error.reason)
             _log_request("refused", request, reason=error.reason)
             raise
-        return self._take(asked, request, decision)
+        placement = self._take(asked, request, decision)
+        self.metrics.decision(self.clock() - started)
+        return placement
 
     def finish(self, placement: Placement) -> None:
         """The request is over, however it ended: gives back what it took and counts it. Idempotent."""
@@ -107,8 +110,9 @@ class Director:
         placement.finished = True
         placement.reservation.release()
         request, outcome = placement.request, placement.outcome
+        self.metrics.body_passed("response", outcome.response_bytes)
         if _is_counted(request):
-            self._metrics.response_ended(
+            self.metrics.response_ended(
                 request.body.model,
                 request.target_model,
                 status=outcome.status,
@@ -116,6 +120,7 @@ class Director:
                 duration=self.clock() - request.received_at,
                 response_bytes=outcome.response_bytes,
                 usage=outcome.usage,
+                ttft=_first_piece_after(placement),
             )
         _log_request("ended", request, status=outcome.status, complete=outcome.complete)
 
@@ -151,7 +156,7 @@ class Director:
         if rewrite is None:
             return asked or body.model
         rule, target = rewrite
-        self._metrics.model_rewritten(rule.name, body.model, target)
+        self.metrics.model_rewritten(rule.name, body.model, target)
         return target
 
     # Deciding --------------------------------------------------------------------------------------------
@@ -165,9 +170,9 @@ class Director:
             self._admission.admit(request, candidates)
             decision = self._profile.run(request, candidates, self._rng)
         except NoEndpointError:
-            self._metrics.scheduling_failed(request.target_model)
+            self.metrics.scheduling_failed(request.target_model)
             raise
-        self._metrics.scheduled(request.target_model, decision.picked[0].spec, self.clock() - started)
+        self.metrics.scheduled(request.target_model, decision.picked[0].spec, self.clock() - started)
         return decision
 
     def _take(self, asked: Place, request: InferenceRequest, decision: Decision) -> Placement:
@@ -179,9 +184,10 @@ class Director:
         self._decisions.add(request, decision)
         _log_request("placed", request, destination=decision.destination)
         if _is_counted(request):
-            self._metrics.request_placed(
+            self.metrics.request_placed(
                 request.body.model, request.target_model, request.priority, request.size
             )
+        self.metrics.body_passed("request", request.size)
         # Last, because nobody would give it back if a step after it failed.
         reservation = self._store.reserve(decision.picked[0], tokens, request.target_model)
         return Placement(
@@ -190,6 +196,7 @@ class Director:
             reservation,
             request_mutation=mutation,
             request_body=body,
+            clock=self.clock,
             on_load=self._answered,
             on_ended=self.finish,
         )
@@ -198,6 +205,14 @@ class Director:
         now = self.clock()
         if endpoint.slot >= 0:
             self._store.answered(endpoint, sample, self._listeners.load_came(endpoint.spec.name, now), now)
+
+
+def _first_piece_after(placement: Placement) -> float | None:
+    """Seconds from a request's headers to the first piece of its answer; None unless that is a stream."""
+    outcome = placement.outcome
+    if not outcome.streams or outcome.first_piece_at is None:
+        return None
+    return outcome.first_piece_at - placement.request.received_at
 
 
 def _is_counted(request: InferenceRequest) -> bool:

@@ -26,6 +26,8 @@ class Outcome:
     response_bytes: int = 0
     usage: Usage | None = None
     complete: bool = False
+    streams: bool = False  # a stream of events, whose first piece is worth a time
+    first_piece_at: float | None = None  # by the picker's clock, seconds
 
 
 class Placement:
@@ -42,6 +44,7 @@ class Placement:
         *,
         request_mutation: HeaderMutation,
         request_body: bytes | None,
+        clock: Callable[[], float],
         on_load: Callable[[Endpoint, LoadSample], None],
         on_ended: Callable[[Placement], None],
     ) -> None:
@@ -55,6 +58,7 @@ class Placement:
         self._picked = decision.picked
         # An answer carries its load because this request asked for it, and not because its client did.
         self._asked_load = load_header.REQUEST_HEADER not in request.headers
+        self._clock = clock
         self._on_load = on_load
         self._on_ended = on_ended
         self._scanner: UsageScanner | None = UsageScanner()
@@ -78,6 +82,7 @@ class Placement:
         self.outcome.status = int(status) if status.isdecimal() and len(status) == _STATUS_DIGITS else 0
         if fields.get("content-encoding", "identity") != "identity":
             self._scanner = self._restorer = None  # compressed bytes say nothing
+        self.outcome.streams = fields.get("content-type", "").startswith("text/event-stream")
         server = self._served_by(read_served(context.metadata, context.attributes))
         load = fields.get(load_header.RESPONSE_HEADER)
         if load is None:
@@ -89,6 +94,8 @@ class Placement:
 
     def response_body(self, data: bytes, end: bool) -> bytes:
         """Counts tokens and writes the model's name back."""
+        if self.outcome.first_piece_at is None and data:
+            self.outcome.first_piece_at = self._clock()
         self.outcome.response_bytes += len(data)
         if self._scanner is not None:
             self._scanner.feed(data)

@@ -41,6 +41,7 @@ class Answered:
             self.store.reserve(endpoint(self.store, 0), 10, self.target_model),
             request_mutation=NO_MUTATION,
             request_body=None,
+            clock=lambda: 0.0,
             on_load=self._told,
             on_ended=lambda placement: self.ended.append(placement.outcome),
         )
@@ -190,13 +191,15 @@ class TestOutcome:
             answered.placement.response_body(chunk, False)
         assert answered.ended == []
         answered.placement.response_ended()
-        assert answered.ended == [Outcome(200, sum(map(len, chunks)), Usage(11, 5), complete=True)]
+        assert answered.ended == [
+            Outcome(200, sum(map(len, chunks)), Usage(11, 5), complete=True, streams=True, first_piece_at=0.0)
+        ]
 
     def test_an_answer_that_is_cut_off_is_not_complete(self) -> None:
         answered = Answered()
         answered.headers(OK)
         answered.placement.response_body(b"half", False)
-        assert answered.placement.outcome == Outcome(200, 4, None, complete=False)
+        assert answered.placement.outcome == Outcome(200, 4, first_piece_at=0.0)
 
     def test_sizes_are_the_servers_and_not_the_clients(self) -> None:
         answered = Answered("a much longer name", "target")
