@@ -83,7 +83,7 @@ class Family(Generic[C]):
         self._kind = kind
         self._name = name
         self._help = help_text
-        self._labels = labels
+        self.labels = labels
         self._new = new
         self._children: dict[tuple[str, ...], C] = {}
         if not labels:
@@ -105,7 +105,7 @@ class Family(Generic[C]):
         """The family's part of the page, in pieces: its head, and then child by child."""
         yield _header(self._kind, self._name, self._help, openmetrics)
         for values, child in list(self._children.items()):
-            yield child.text(self._name, _label_text(self._labels, values), openmetrics)
+            yield child.text(self._name, _label_text(self.labels, values), openmetrics)
 
     def _add(self, values: tuple[str, ...]) -> C:
         if len(self._children) >= MAX_CHILDREN:
@@ -125,14 +125,14 @@ class Readout:
     ) -> None:
         self._name = name
         self._help = help_text
-        self._labels = labels
+        self.labels = labels
         self._read = read
 
     def text(self, openmetrics: bool) -> Iterator[str]:
         """The family's part of the page, in pieces as `Family.text` gives them."""
         yield _header("gauge", self._name, self._help, openmetrics)
         for values, value in list(self._read()):
-            yield _line(self._name, _label_text(self._labels, values), value)
+            yield _line(self._name, _label_text(self.labels, values), value)
 
 
 def counter(name: str, help_text: str, *labels: str) -> Family[Number]:
