@@ -7,13 +7,15 @@ chance only from the `rng` they are given, and are never called from two request
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from epp.datastore.endpoints import Candidates, Endpoint, Floats, Mask, Slots
 from epp.types import InferenceRequest
+
+if TYPE_CHECKING:
+    import random
 
 
 @runtime_checkable

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from epp.types import Rewrite, RewriteTarget
+
+if TYPE_CHECKING:
+    import random
 
 
 class Rewrites:

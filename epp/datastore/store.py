@@ -6,14 +6,17 @@ Sources bring snapshots, the scraper brings loads and model lists, the director 
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from epp.datastore.adapters import Adapters
 from epp.datastore.endpoints import Candidates, Endpoint, Endpoints
 from epp.datastore.prefix import PrefixIndex
 from epp.datastore.rewrites import Rewrites
 from epp.types import DEFAULT_PRIORITY, EndpointSpec, LoadSample, PoolSpec, Rewrite, Snapshot
+
+if TYPE_CHECKING:
+    import random
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from epp.datastore.endpoints import Candidates, Floats, Slots
+
+if TYPE_CHECKING:
+    import random
 
 # Totals closer than this are equal: sums of the same scores may differ in their last bits.
 _EPSILON = 1e-9

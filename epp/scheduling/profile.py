@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from epp.errors import NoEndpointError
 from epp.plugin import UNWATCHED, Filter, Picker, PlacementObserver, Scorer, Watcher
 from epp.scheduling.decision import Decision
 from epp.types import InferenceRequest
+
+if TYPE_CHECKING:
+    import random
 
 
 @dataclass(frozen=True, slots=True)
