@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 
 
@@ -17,28 +18,28 @@ def number(value: float) -> str:
     return f"{digits[0]}.{digits[1:] or 0}e+{dot - 1:02}"
 
 
-def escape(value: str) -> str:
-    """`value` as it stands between the quotes of a label."""
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+@lru_cache(maxsize=1024)  # a page has about a hundred besides those that histograms keep
+def braces(**labels: str | float | None) -> str:
+    """`labels` as they follow a name, sorted as Prometheus clients do; "" for none."""
+    pairs = [f'{name}="{_escape(str(value))}"' for name, value in sorted(labels.items())]
+    return f"{{{','.join(pairs)}}}" if pairs else ""
 
 
 class Histogram:
     """Counts of observations up to each bound of `bounds` (ascending, without +Inf).
 
-    `labels` is what stands between the braces, without `le`. The text is made anew only after an observation.
+    The text is made anew only after an observation.
     """
 
-    def __init__(self, name: str, bounds: Sequence[float], labels: str) -> None:
+    def __init__(self, name: str, bounds: Sequence[float], **labels: str) -> None:
         self.count = 0
         self.sum = 0.0
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
-        comma = "," if labels else ""
         self._lines = [
-            f'{name}_bucket{{{labels}{comma}le="{bound}"}} ' for bound in (*map(float, bounds), "+Inf")
+            f"{name}_bucket{braces(le=bound, **labels)} " for bound in (*map(float, bounds), "+Inf")
         ]
-        braces = f"{{{labels}}}" if labels else ""
-        self._tail = (f"{name}_count{braces} ", f"{name}_sum{braces} ")
+        self._tail = (f"{name}_count{braces(**labels)} ", f"{name}_sum{braces(**labels)} ")
         self._text = ""
         self._text_count = -1  # observations that `_text` knows of
 
@@ -59,3 +60,7 @@ class Histogram:
             count, total_sum = self._tail
             self._text = f"{''.join(buckets)}{count}{self.count}.0\n{total_sum}{number(self.sum)}\n"
         return self._text
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

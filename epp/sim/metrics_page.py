@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from epp.sim.engine import EngineConfig, EngineCounters
-from epp.sim.histogram import escape, number
+from epp.sim.histogram import braces, number
 from epp.sim.statistics import Statistics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,9 +44,6 @@ _HISTOGRAM_HELP = {
     "request_prefill_kv_computed_tokens": "Tokens of prompt that no cache had, by request.",
 }
 
-# Value by what follows the labels that all series have.
-_Values = Mapping[str, float]
-
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
@@ -56,6 +53,18 @@ class Gauges:
     waiting: int
     deferred: int
     kv_usage: float
+
+
+@dataclass(frozen=True, slots=True)
+class _By:
+    """Values of a family with one more label, by that label's value."""
+
+    label: str
+    values: Mapping[str, float]
+
+    def same(self, value: float) -> _By:
+        """The same series, all with `value`."""
+        return _By(self.label, dict.fromkeys(self.values, value))
 
 
 def load_header(form: str, gauges: Gauges) -> str | None:
@@ -74,7 +83,7 @@ class MetricsPage:
     """The page of one server; `created` is unix time."""
 
     def __init__(self, model: str, config: EngineConfig, created: float) -> None:
-        self._labels = f'engine="0",model_name="{escape(model)}"'
+        self._labels = {"engine": "0", "model_name": model}
         self._created = created
         self._max_loras = config.max_loras
         self._cache_config = _cache_config(config)
@@ -93,76 +102,75 @@ class MetricsPage:
         return "".join(text for part in parts for text in part).encode()
 
     def _gauges(self, gauges: Gauges) -> Iterator[str]:
-        capacity = gauges.waiting - gauges.deferred
-        reasons = {',reason="capacity"': capacity, ',reason="deferred"': gauges.deferred}
-        sleep = {f',sleep_state="{state}"': float(state == "awake") for state in _SLEEP_STATES}
-        yield self._gauge("num_requests_running", "Requests in the batch.", {"": gauges.running})
-        yield self._gauge("num_requests_waiting", "Requests in the queue.", {"": gauges.waiting})
-        yield self._gauge("num_requests_waiting_by_reason", "Requests in the queue, by reason.", reasons)
-        yield self._gauge("engine_sleep_state", "Whether the engine is awake, or how it sleeps.", sleep)
-        yield self._gauge("kv_cache_usage_perc", "Share of KV blocks in use, 0 to 1.", {"": gauges.kv_usage})
+        reasons = {"capacity": gauges.waiting - gauges.deferred, "deferred": gauges.deferred}
+        sleep = {state: float(state == "awake") for state in _SLEEP_STATES}
+        for name, help_text, values in (
+            ("num_requests_running", "Requests in the batch.", gauges.running),
+            ("num_requests_waiting", "Requests in the queue.", gauges.waiting),
+            ("num_requests_waiting_by_reason", "Requests in the queue, by reason.", _By("reason", reasons)),
+            ("engine_sleep_state", "Whether the engine is awake.", _By("sleep_state", sleep)),
+            ("kv_cache_usage_perc", "Share of KV blocks in use, 0 to 1.", gauges.kv_usage),
+        ):
+            yield self._family(name, help_text, "gauge", values)
 
     def _counters(self, statistics: Statistics, counters: EngineCounters) -> Iterator[str]:
         hits = counters.prefix_hits
         sources = {
-            ',source="local_compute"': max(0, statistics.prompt_tokens - hits),
-            ',source="local_cache_hit"': hits,
-            ',source="external_kv_transfer"': 0,
+            "local_compute": max(0, statistics.prompt_tokens - hits),
+            "local_cache_hit": hits,
+            "external_kv_transfer": 0,
         }
         by_reason = {"length": statistics.finished, "abort": counters.cancelled}
-        finished = {f',finished_reason="{reason}"': by_reason.get(reason, 0) for reason in _FINISHED_REASONS}
+        finished = {reason: by_reason.get(reason, 0) for reason in _FINISHED_REASONS}
         for name, help_text, values in (
-            ("prefix_cache_queries", "Tokens looked up in the prefix cache.", {"": counters.prefix_queries}),
-            ("prefix_cache_hits", "Tokens found in the prefix cache.", {"": hits}),
-            ("external_prefix_cache_queries", "Tokens looked up in other servers' caches.", {"": 0}),
-            ("external_prefix_cache_hits", "Tokens found in other servers' caches.", {"": 0}),
-            ("mm_cache_queries", "Items looked up in the multi-modal cache.", {"": 0}),
-            ("mm_cache_hits", "Items found in the multi-modal cache.", {"": 0}),
-            ("num_preemptions", "Preemptions.", {"": counters.preemptions}),
-            ("prompt_tokens", "Prompt tokens processed.", {"": statistics.prompt_tokens}),
-            ("prompt_tokens_by_source", "Prompt tokens, by where they came from.", sources),
-            ("prompt_tokens_cached", "Prompt tokens found in a cache.", {"": hits}),
-            ("generation_tokens", "Tokens generated.", {"": statistics.generation_tokens}),
-            ("request_success", "Requests that ended, by how.", finished),
+            ("prefix_cache_queries", "Tokens looked up in the prefix cache.", counters.prefix_queries),
+            ("prefix_cache_hits", "Tokens found in the prefix cache.", hits),
+            ("external_prefix_cache_queries", "Tokens looked up in other servers' caches.", 0),
+            ("external_prefix_cache_hits", "Tokens found in other servers' caches.", 0),
+            ("mm_cache_queries", "Items looked up in the multi-modal cache.", 0),
+            ("mm_cache_hits", "Items found in the multi-modal cache.", 0),
+            ("num_preemptions", "Preemptions.", counters.preemptions),
+            ("prompt_tokens", "Prompt tokens processed.", statistics.prompt_tokens),
+            ("prompt_tokens_by_source", "Prompt tokens, by where they came from.", _By("source", sources)),
+            ("prompt_tokens_cached", "Prompt tokens found in a cache.", hits),
+            ("generation_tokens", "Tokens generated.", statistics.generation_tokens),
+            ("request_success", "Requests that ended, by how.", _By("finished_reason", finished)),
         ):
-            yield self._counter(name, help_text, values)
+            yield self._family(f"{name}_total", help_text, "counter", values)
+            created = values.same(self._created) if isinstance(values, _By) else self._created
+            yield self._family(f"{name}_created", help_text, "gauge", created)
 
     def _histograms(self, statistics: Statistics) -> Iterator[str]:
         for name, histogram in statistics.histograms.items():
             yield _head(f"vllm:{name}", _HISTOGRAM_HELP[name], "histogram")
             yield histogram.render()
-            yield self._gauge(f"{name}_created", _HISTOGRAM_HELP[name], {"": self._created})
+            yield self._family(f"{name}_created", _HISTOGRAM_HELP[name], "gauge", self._created)
 
     def _adapters(self, statistics: Statistics) -> Iterator[str]:
         yield _head("vllm:lora_requests_info", "Adapters that have requests.", "gauge")
-        for adapters, changed in statistics.adapters.items():
-            names = escape(adapters)
-            yield (
-                f'vllm:lora_requests_info{{max_lora="{self._max_loras}",running_lora_adapters="{names}",'
-                f'waiting_lora_adapters="{names}"}} {number(changed)}\n'
+        for names, changed in statistics.adapters.items():
+            labels = braces(
+                max_lora=self._max_loras, running_lora_adapters=names, waiting_lora_adapters=names
             )
+            yield f"vllm:lora_requests_info{labels} {number(changed)}\n"
 
     def _http(self, statistics: Statistics) -> Iterator[str]:
         yield _head("http_requests_total", "Answers, by handler, method and status.", "counter")
         for (handler, method, status), count in statistics.http_answers.items():
-            labels = f'handler="{handler}",method="{method}",status="{status}"'
-            yield f"http_requests_total{{{labels}}} {count}.0\n"
+            labels = braces(handler=handler, method=method, status=status)
+            yield f"http_requests_total{labels} {count}.0\n"
         yield _head("http_request_duration_highr_seconds", "Time to answer, all handlers.", "histogram")
         yield statistics.http_seconds.render()
         yield _head("http_request_duration_highr_seconds_created", "Time to answer, all handlers.", "gauge")
         yield f"http_request_duration_highr_seconds_created {number(self._created)}\n"
 
-    def _counter(self, name: str, help_text: str, values: _Values) -> str:
-        created = self._gauge(f"{name}_created", help_text, dict.fromkeys(values, self._created))
-        return f"{self._family(f'{name}_total', help_text, 'counter', values)}{created}"
-
-    def _gauge(self, name: str, help_text: str, values: _Values) -> str:
-        return self._family(name, help_text, "gauge", values)
-
-    def _family(self, name: str, help_text: str, kind: str, values: _Values) -> str:
-        start = f"vllm:{name}{{{self._labels}"
-        lines = [f"{start}{labels}}} {number(value)}\n" for labels, value in values.items()]
-        return _head(f"vllm:{name}", help_text, kind) + "".join(lines)
+    def _family(self, name: str, help_text: str, kind: str, values: _By | float) -> str:
+        text = _head(f"vllm:{name}", help_text, kind)
+        if not isinstance(values, _By):
+            return f"{text}vllm:{name}{braces(**self._labels)} {number(values)}\n"
+        for key, value in values.values.items():
+            text += f"vllm:{name}{braces(**self._labels, **{values.label: key})} {number(value)}\n"
+        return text
 
 
 def _head(name: str, help_text: str, kind: str) -> str:
@@ -187,6 +195,5 @@ def _cache_config(config: EngineConfig) -> str:
         "sliding_window": None,
         "user_specified_block_size": False,
     }
-    text = ",".join(f'{name}="{value}"' for name, value in labels.items())
     name = "vllm:cache_config_info"
-    return f"{_head(name, 'How the KV cache is set up.', 'gauge')}{name}{{{text}}} 1.0\n"
+    return f"{_head(name, 'How the KV cache is set up.', 'gauge')}{name}{braces(**labels)} 1.0\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from epp.sim.engine import StepResult
-from epp.sim.histogram import Histogram, escape
+from epp.sim.histogram import Histogram
 from epp.sim.sequence import Sequence
 
 # Bounds of vLLM's histograms.
@@ -48,14 +48,15 @@ class Statistics:
             "request_num_preemptions": _PREEMPTIONS,
             "request_prefill_kv_computed_tokens": lengths,
         }
-        labels = f'engine="0",model_name="{escape(model)}"'
-        self.histograms = {name: Histogram(f"vllm:{name}", bounds[name], labels) for name in bounds}
+        self.histograms = {
+            name: Histogram(f"vllm:{name}", bounds[name], engine="0", model_name=model) for name in bounds
+        }
         self.prompt_tokens = 0
         self.generation_tokens = 0
         self.finished = 0  # requests
         self.adapters: dict[str, float] = {}  # "a,b" as the page lists it -> unix time
         self.http_answers: dict[tuple[str, str, str], int] = {}  # handler, method, status class -> answers
-        self.http_seconds = Histogram("http_request_duration_highr_seconds", _HTTP, "")  # by the clock
+        self.http_seconds = Histogram("http_request_duration_highr_seconds", _HTTP)  # by the clock
 
     def observe_step(self, result: StepResult) -> None:
         """Counts what the step that has ended gave."""

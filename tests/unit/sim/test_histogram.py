@@ -1,6 +1,6 @@
 import pytest
 
-from epp.sim.histogram import Histogram, escape, number
+from epp.sim.histogram import Histogram, braces, number
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,16 @@ def test_numbers_as_prometheus_clients_write_them(value: float, text: str) -> No
 
 
 def test_quotes_in_labels_are_escaped() -> None:
-    assert escape('a "b" \\ c\n') == 'a \\"b\\" \\\\ c\\n'
+    assert braces(name='a "b" \\ c\n') == '{name="a \\"b\\" \\\\ c\\n"}'
+
+
+def test_labels_are_sorted() -> None:
+    assert braces(model_name="base", engine=0, le="+Inf") == '{engine="0",le="+Inf",model_name="base"}'
+    assert braces() == ""
 
 
 def test_observations_are_counted_cumulatively() -> None:
-    histogram = Histogram("seconds", (0.1, 1, 10), 'engine="0"')
+    histogram = Histogram("seconds", (0.1, 1, 10), engine="0")
     for value in (0.05, 0.1, 0.5, 99):
         histogram.observe(value)
     assert histogram.render().splitlines() == [
@@ -40,7 +45,7 @@ def test_observations_are_counted_cumulatively() -> None:
 
 
 def test_a_second_look_sees_what_came_in_between() -> None:
-    histogram = Histogram("seconds", (1,), "")
+    histogram = Histogram("seconds", (1,))
     before = histogram.render()
     assert histogram.render() == before
     histogram.observe(2)
