@@ -35,8 +35,8 @@ from epp.sim.steptime import StepTime
 class EngineConfig:
     """What one server is made of."""
 
-    max_num_seqs: int = 256  # vLLM's default on an H100 for online serving
-    max_num_batched_tokens: int = 8192  # likewise
+    max_num_seqs: int = 256  # the largest batch that step times were measured for
+    max_num_batched_tokens: int = 8192  # likewise the largest step
     num_blocks: int = 28_625  # 458,000 tokens: what 60 GB of KV cache hold at 131,072 bytes a token
     block_size: int = 16  # vLLM's default on GPUs
     max_loras: int = 2
