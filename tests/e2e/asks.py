@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
+from tests.e2e.process import PATIENCE
 from tests.e2e.stack import BASE_MODEL, Picker, request_id
 
 COMPLETIONS = "/v1/completions"
@@ -45,3 +49,19 @@ async def picked_for(picker: Picker, response: httpx.Response) -> str:
     decision = await picker.decision(response.request.headers["x-request-id"])
     picked: str = decision["picked"][0]
     return picked
+
+
+def http_head(lines: Iterable[str]) -> bytes:
+    """A request line and headers as HTTP/1.1 sends them."""
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+
+
+@asynccontextmanager
+async def connection(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A bare TCP connection to a local port, for what no HTTP client would send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield reader, writer
+    finally:
+        writer.close()

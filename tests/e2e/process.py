@@ -111,7 +111,7 @@ class Process:
         """Asks it to end, and waits until it has; its exit code."""
         return await self._end(signal.SIGTERM)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Sends it a signal."""
         assert self._child is not None
         self._child.send_signal(number)
@@ -147,5 +147,5 @@ class Process:
 
     async def _end(self, number: signal.Signals) -> int:
         if self.alive:
-            self.signal(number)
+            self.send(number)
         return await self.ended()

@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from epp.gateway.eds import render_eds, write_eds
 from epp.gateway.envoy import envoy_argv, find_envoy
 from epp.gateway.settings import GatewaySettings
 from epp.types import EndpointSpec
-from tests.e2e.process import PATIENCE, Process, eventually, free_ports
+from tests.e2e.process import PATIENCE, Process, free_ports
 
 EPP = (sys.executable, "-m", "epp")
 
@@ -109,7 +109,8 @@ class Simulators(Process):
 
     async def state(self, address: str) -> dict[str, Any]:
         """What the server at `address` holds and has done."""
-        return (await self._http.get(f"http://{address}/sim/state")).json()
+        state: dict[str, Any] = (await self._http.get(f"http://{address}/sim/state")).json()
+        return state
 
     async def states(self) -> list[dict[str, Any]]:
         """Of every server."""
@@ -160,7 +161,9 @@ class Picker(Process):
 
     async def decision(self, id: str) -> dict[str, Any]:
         """The decision about the request with this x-request-id."""
-        [decision] = (await self._http.get("/debug/decisions", params={"request_id": id})).json()
+        found: list[dict[str, Any]]
+        found = (await self._http.get("/debug/decisions", params={"request_id": id})).json()
+        [decision] = found
         return decision
 
     async def metric(self, name: str, **labels: str) -> float:
@@ -251,8 +254,10 @@ class Gateway(Process):
         return sum(each.get("value", 0) for each in page["stats"])
 
     async def _hosts(self, cluster: str) -> list[dict[str, Any]]:
-        clusters = (await self._admin.get("/clusters", params={"format": "json"})).json()["cluster_statuses"]
-        return next(each for each in clusters if each["name"] == cluster).get("host_statuses", [])
+        page = (await self._admin.get("/clusters", params={"format": "json"})).json()
+        [status] = [each for each in page["cluster_statuses"] if each["name"] == cluster]
+        hosts: list[dict[str, Any]] = status.get("host_statuses", [])
+        return hosts
 
 
 @dataclass(frozen=True, slots=True)

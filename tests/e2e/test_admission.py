@@ -173,8 +173,8 @@ async def test_a_subset_that_nobody_is_in_is_503(
 
 
 async def test_a_list_is_a_subset_too(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
-    one, two, three = stack.sim.addresses
-    front = Gateway(tmp_path_factory.mktemp("list"), stack.picker, stack.pool, [constant_hint([one, three])])
+    allowed = stack.sim.addresses[::2]
+    front = Gateway(tmp_path_factory.mktemp("list"), stack.picker, stack.pool, [constant_hint(allowed)])
     async with front:
         answers = [await ask(front.client, "/v1/models") for _ in range(6)]
-    assert {answer.headers["x-served-by"] for answer in answers} == {one, three}
+    assert {answer.headers["x-served-by"] for answer in answers} == set(allowed)

@@ -18,9 +18,9 @@ import pytest_asyncio
 from aiohttp import web
 
 from epp.gateway.settings import BodyModeName
-from tests.e2e.asks import CHAT, COMPLETIONS, ask, completion, picked_for
+from tests.e2e.asks import CHAT, COMPLETIONS, ask, completion, connection, http_head, picked_for
 from tests.e2e.backend import Backend, Seen, backends, echo
-from tests.e2e.process import PATIENCE, eventually
+from tests.e2e.process import eventually
 from tests.e2e.stack import Gateway, Picker, Pool, client_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -82,10 +82,10 @@ def echoing(world: World) -> None:
 
 def body_of(size: int, model: str = "any") -> bytes:
     """A completion with a prompt of `size` bytes, and everything that a re-encoder would change."""
-    text = ("0123456789abcdef" * (size // 16 + 1))[:size]
+    prompt = ("0123456789abcdef" * (size // 16 + 1))[:size]
     return (
-        '{ "max_tokens":1.0e1 ,\n\t"model" : "%s",\r\n "prompt":"%s", "user": "caf\\u00e9 é",'
-        ' "user" : "twice", "seed": 18446744073709551616 } \n' % (model, text)
+        f'{{ "max_tokens":1.0e1 ,\n\t"model" : "{model}",\r\n "prompt":"{prompt}", "user": "caf\\u00e9 é",'
+        ' "user" : "twice", "seed": 18446744073709551616 } \n'
     ).encode()
 
 
@@ -263,28 +263,27 @@ async def test_other_methods_are_placed_like_a_get(world: World, mode: str, meth
 @pytest.mark.parametrize("mode", MODES)
 async def test_expect_100_continue(world: World, mode: str) -> None:
     body = body_of(1000)
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.gateways[mode].port)
-    head = f"POST {COMPLETIONS} HTTP/1.1\r\nhost: here\r\nexpect: 100-continue\r\ncontent-length: {len(body)}\r\n\r\n"
-    writer.write(head.encode())
-    async with asyncio.timeout(PATIENCE):
+    head = [
+        f"POST {COMPLETIONS} HTTP/1.1",
+        "host: here",
+        "expect: 100-continue",
+        f"content-length: {len(body)}",
+    ]
+    async with connection(world.gateways[mode].port) as (reader, writer):
+        writer.write(http_head(head))
         assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")
         writer.write(body)
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
-    writer.close()
-    await writer.wait_closed()
     assert world.arrived()[1].body == body
 
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_chunked_body_with_trailers_arrives_once(world: World, mode: str) -> None:
     body = b'{"model": "any", "prompt": "hi"}'
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.gateways[mode].port)
-    head = f"POST {COMPLETIONS} HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n"
-    writer.write(head.encode() + b"%x\r\n%b\r\n0\r\nx-checksum: 1\r\n\r\n" % (len(body), body))
-    async with asyncio.timeout(PATIENCE):
+    head = [f"POST {COMPLETIONS} HTTP/1.1", "host: here", "transfer-encoding: chunked"]
+    async with connection(world.gateways[mode].port) as (reader, writer):
+        writer.write(http_head(head) + b"%x\r\n%b\r\n0\r\nx-checksum: 1\r\n\r\n" % (len(body), body))
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
-    writer.close()
-    await writer.wait_closed()
     assert world.arrived()[1].body == body
 
 

@@ -62,8 +62,15 @@ async def test_every_request_is_served_by_the_endpoint_picked(
     servers: Servers, request_mode: str, response_mode: str, cluster: str, tls: bool
 ) -> None:
     picker = servers.tls_picker if tls else servers.plain_picker
-    modes = {"request_body_mode": request_mode, "response_body_mode": response_mode}
-    async with Gateway(servers.folder, picker, servers.pool, cluster=cluster, **modes) as gateway:
+    front = Gateway(
+        servers.folder,
+        picker,
+        servers.pool,
+        cluster=cluster,
+        request_body_mode=request_mode,
+        response_body_mode=response_mode,
+    )
+    async with front as gateway:
         client = gateway.client
 
         whole = (await served(picker, await ask(client, COMPLETIONS, completion()))).json()
@@ -73,8 +80,8 @@ async def test_every_request_is_served_by_the_endpoint_picked(
         talk = (await served(picker, await ask(client, CHAT, chat(model=ADAPTERS[0])))).json()
         assert (talk["object"], talk["model"]) == ("chat.completion", ADAPTERS[0])
 
-        stream = {"stream": True, "stream_options": {"include_usage": True}}
-        *tokens, last = events((await served(picker, await ask(client, CHAT, chat(**stream)))).content)
+        streamed = chat(stream=True, stream_options={"include_usage": True})
+        *tokens, last = events((await served(picker, await ask(client, CHAT, streamed))).content)
         assert all(each["object"] == "chat.completion.chunk" for each in tokens)
         assert last["usage"]["completion_tokens"] == 4
 
