@@ -60,11 +60,6 @@ class Process:
         """User and system time so far, of this process and of its children, running or waited for."""
         return sum(map(_cpu_seconds, _family(self._process.pid)))
 
-    def resident_megabytes(self) -> float:
-        """Memory that this process and its children hold now."""
-        pages = sum(int(_read(pid, "statm").split()[1]) for pid in _family(self._process.pid))
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
 
 def _family(pid: int) -> list[int]:
     children = _read(pid, f"task/{pid}/children").split()
