@@ -9,7 +9,8 @@ import logging
 
 from epp.director import Director
 from epp.errors import RequestError
-from epp.extproc.stream import Place, Stream
+from epp.extproc.exchange import Place
+from epp.extproc.stream import Stream
 from epp.placement import Placement
 from epp.wire.messages import Answer, Message
 

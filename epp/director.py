@@ -16,8 +16,8 @@ from epp.admission.shedding import Admission
 from epp.datastore.endpoints import Endpoint
 from epp.datastore.store import Datastore
 from epp.errors import NoEndpointError, RequestError
+from epp.extproc.exchange import Place
 from epp.extproc.names import read_subset
-from epp.extproc.stream import Place
 from epp.metrics import Metrics
 from epp.parse.headers import CONTROL_HEADERS, REQUEST_ID, read_controls
 from epp.parse.model_name import replace_model

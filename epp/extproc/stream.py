@@ -29,14 +29,12 @@ taken to use FULL_DUPLEX_STREAMED, which the endpoint-picker protocol demands.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
-
-import msgspec
 
 from epp.errors import BadRequestError, ProtocolError, RequestError, TooLargeError
-from epp.extproc.names import DESTINATION, WENT_INTO_RESPONSE, destination_metadata
+from epp.extproc.answers import cut, error_response, with_destination
+from epp.extproc.exchange import Exchange, Place
+from epp.extproc.names import WENT_INTO_RESPONSE, destination_metadata
 from epp.wire.messages import (
     NO_CONTEXT,
     Answer,
@@ -51,15 +49,10 @@ from epp.wire.messages import (
     HttpTrailers,
     ImmediateResponse,
     Message,
-    MetadataMap,
     Phase,
     ProtocolConfig,
-    StreamedBody,
     TrailersAnswer,
 )
-
-# Some proxies refuse body messages over 64 KB; the reference cuts here (its issue #854).
-BODY_PIECE_BYTES = 62_000
 
 # Methods whose requests mean the same with an empty body as with none (RFC 9110, section 9.3).
 _BODYLESS_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -68,45 +61,6 @@ _DEFAULT_PROTOCOL = ProtocolConfig(BodyMode.FULL_DUPLEX_STREAMED, BodyMode.FULL_
 
 # The modes in which one answer is owed to each body message.
 _ONE_BODY_MESSAGE = frozenset({BodyMode.BUFFERED, BodyMode.BUFFERED_PARTIAL})
-
-
-class Exchange(Protocol):
-    """A placed request, as the director hands it over: what to tell Envoy, whom to tell of the answer."""
-
-    @property
-    def destination(self) -> str:
-        """`ip:port`, or several with commas: the first serves, the others are fallbacks in order."""
-
-    @property
-    def request_mutation(self) -> HeaderMutation:
-        """Changes to the request's headers beside the destination and the length."""
-
-    @property
-    def request_body(self) -> bytes | None:
-        """The body to send instead of the one that came; None: as it came."""
-
-    @property
-    def rewrites_response(self) -> bool:
-        """Whether `response_body` may return other bytes than it was given."""
-
-    def response_headers(self, headers: HeaderList, context: Context) -> HeaderMutation:
-        """Takes note of the answer's headers and returns what to change in them."""
-
-    def response_body(self, data: bytes, end: bool) -> bytes:
-        """Takes note of a piece of the answer and returns what to send on now; `end`: no more will come."""
-
-    def response_ended(self) -> None:
-        """The answer is complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Asks the director for an endpoint. `body` None: there is none, or it cannot be waited for."""
-
-    headers: HeaderList
-    metadata: MetadataMap
-    body: bytes | None
-    complete: bool = True  # False: only the first part of the body is known (BUFFERED_PARTIAL)
 
 
 class _State(Enum):
@@ -179,7 +133,7 @@ class Stream:
         ended_by_trailers = self._request_trailers
         answers: list[Answer] = [self._destination_answer(exchange, len(body))]
         if body or not ended_by_trailers:
-            answers += _cut(Phase.REQUEST, body, end=not ended_by_trailers)
+            answers += cut(Phase.REQUEST, body, end=not ended_by_trailers)
         return answers + self._owed_trailers()
 
     def refused(self, error: RequestError) -> list[Answer]:
@@ -276,7 +230,7 @@ class Stream:
     def _destination_answer(self, exchange: Exchange, length: int | None) -> HeadersAnswer:
         return HeadersAnswer(
             Phase.REQUEST,
-            _with_destination(exchange, length),
+            with_destination(exchange, length),
             clear_route_cache=True,
             dynamic_metadata=destination_metadata(exchange.destination),
         )
@@ -290,7 +244,7 @@ class Stream:
         return BodyAnswer(
             Phase.REQUEST,
             exchange.request_body,
-            _with_destination(exchange, length),
+            with_destination(exchange, length),
             clear_route_cache=True,
             dynamic_metadata=destination_metadata(exchange.destination),
         )
@@ -332,7 +286,7 @@ class Stream:
         if mode is BodyMode.FULL_DUPLEX_STREAMED:
             if not data and not end:
                 return []
-            return list(_cut(Phase.RESPONSE, data, end=message.end_of_stream))
+            return list(cut(Phase.RESPONSE, data, end=message.end_of_stream))
         return [BodyAnswer(Phase.RESPONSE, None if data is message.data else data)]
 
     def _trailers_of_response(self) -> list[Answer | Place]:
@@ -344,7 +298,7 @@ class Stream:
             if rest:
                 if self._protocol.response_body_mode is not BodyMode.FULL_DUPLEX_STREAMED:
                     raise ProtocolError("response trailers came in the middle of a model name")
-                answers += _cut(Phase.RESPONSE, rest, end=False)
+                answers += cut(Phase.RESPONSE, rest, end=False)
             self._end_response()
         return [*answers, TrailersAnswer(Phase.RESPONSE)]
 
@@ -370,35 +324,3 @@ class Stream:
             self._metadata.setdefault(namespace, {}).update(values)
         if context.protocol is not None and self._request is _State.IDLE and self._response is _State.IDLE:
             self._protocol = context.protocol
-
-
-def error_response(error: RequestError) -> ImmediateResponse:
-    """The OpenAI-style answer to a request that was refused."""
-    body = {"error": {"message": error.message, "type": error.kind, "code": error.status}}
-    headers = [("content-type", "application/json"), ("x-inference-error-reason", error.reason)]
-    if error.retry_after is not None:
-        headers.append(("retry-after", str(error.retry_after)))
-    return ImmediateResponse(
-        error.status, tuple(headers), msgspec.json.encode(body), details=f"epp_{error.reason}"
-    )
-
-
-def _with_destination(exchange: Exchange, length: int | None) -> HeaderMutation:
-    mutation = exchange.request_mutation
-    added: HeaderList = ((DESTINATION, exchange.destination),)
-    if length:
-        added = (*added, ("Content-Length", str(length)))
-    return HeaderMutation((*added, *mutation.set), mutation.remove)
-
-
-def _cut(phase: Phase, data: bytes, *, end: bool) -> list[StreamedBody]:
-    """`data` in pieces that every proxy takes; at least one, so that an end is told even when it is empty."""
-    if len(data) <= BODY_PIECE_BYTES:
-        return [StreamedBody(phase, data, end)]
-    view = memoryview(data)
-    pieces = [
-        StreamedBody(phase, view[start : start + BODY_PIECE_BYTES])
-        for start in range(0, len(data), BODY_PIECE_BYTES)
-    ]
-    pieces[-1] = StreamedBody(phase, pieces[-1].data, end)
-    return pieces

@@ -11,7 +11,7 @@ import pytest
 
 from epp.director import DirectorSettings
 from epp.errors import BadRequestError, NoEndpointError, RequestError, ShedError, UnknownPathError
-from epp.extproc.stream import Place
+from epp.extproc.exchange import Place
 from epp.placement import Placement
 from epp.types import Api, Rewrite, RewriteTarget
 from epp.wire.messages import NO_CONTEXT, HeaderList, MetadataMap

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epp.errors import BadRequestError, NoEndpointError, ProtocolError, RequestError, ShedError
+from epp.extproc.answers import BODY_PIECE_BYTES
+from epp.extproc.exchange import Place
 from epp.extproc.names import DESTINATION
-from epp.extproc.stream import BODY_PIECE_BYTES, Place, Stream
+from epp.extproc.stream import Stream
 from epp.wire.messages import (
     NO_CONTEXT,
     NO_MUTATION,

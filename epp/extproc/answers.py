@@ -1,0 +1,46 @@
+"""The answers that take more than one line to make: errors, destinations, bodies in pieces."""
+
+from __future__ import annotations
+
+import msgspec
+
+from epp.errors import RequestError
+from epp.extproc.exchange import Exchange
+from epp.extproc.names import DESTINATION
+from epp.wire.messages import HeaderList, HeaderMutation, ImmediateResponse, Phase, StreamedBody
+
+# Some proxies refuse body messages over 64 KB; the reference cuts here (its issue #854).
+BODY_PIECE_BYTES = 62_000
+
+
+def error_response(error: RequestError) -> ImmediateResponse:
+    """The OpenAI-style answer to a request that was refused."""
+    body = {"error": {"message": error.message, "type": error.kind, "code": error.status}}
+    headers = [("content-type", "application/json"), ("x-inference-error-reason", error.reason)]
+    if error.retry_after is not None:
+        headers.append(("retry-after", str(error.retry_after)))
+    return ImmediateResponse(
+        error.status, tuple(headers), msgspec.json.encode(body), details=f"epp_{error.reason}"
+    )
+
+
+def with_destination(exchange: Exchange, length: int | None) -> HeaderMutation:
+    """Where the request goes, with the other changes to its headers; `length` None or 0: not told."""
+    mutation = exchange.request_mutation
+    added: HeaderList = ((DESTINATION, exchange.destination),)
+    if length:
+        added = (*added, ("Content-Length", str(length)))
+    return HeaderMutation((*added, *mutation.set), mutation.remove)
+
+
+def cut(phase: Phase, data: bytes, *, end: bool) -> list[StreamedBody]:
+    """`data` in pieces that every proxy takes; at least one, so that an end is told even when it is empty."""
+    if len(data) <= BODY_PIECE_BYTES:
+        return [StreamedBody(phase, data, end)]
+    view = memoryview(data)
+    pieces = [
+        StreamedBody(phase, view[start : start + BODY_PIECE_BYTES])
+        for start in range(0, len(data), BODY_PIECE_BYTES)
+    ]
+    pieces[-1] = StreamedBody(phase, pieces[-1].data, end)
+    return pieces
