@@ -14,6 +14,7 @@ from epp.conversation import Conversation
 from epp.datastore.store import Datastore
 from epp.director import Director, DirectorSettings, Listeners
 from epp.metrics import Metrics
+from epp.plugin import Watcher
 from epp.plugins.registry import PluginContext
 from epp.scheduling.build import DEFAULT_CONFIG, build_profile
 from epp.scheduling.decision import DecisionLog
@@ -67,7 +68,8 @@ class Picker:
         self.metrics = Metrics()
         self.metrics.pool_known("vllm-qwen3-32b-pool", "default")
         self.decisions = DecisionLog()
-        profile, detector = build_profile(config, PluginContext(self.store), staleness=2.0)
+        watcher = Watcher(self.clock, self.metrics.plugin_ran, self.metrics.prefix_matched)
+        profile, detector = build_profile(config, PluginContext(self.store, watcher), staleness=2.0)
         self.director = director(
             self.store,
             Admission(detector),

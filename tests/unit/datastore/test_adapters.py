@@ -133,7 +133,7 @@ class TestListed:
         adapters.listed(0, frozenset({"a", "b"}))
         adapters.listed(0, frozenset({"b", "c"}))
         assert [adapters.is_adapter(name) for name in "abc"] == [False, True, True]
-        assert adapters.shelves[0].listed == {"b", "c"}
+        assert adapters.shelves[0].listed == frozenset({"b", "c"})
 
     def test_known_as_long_as_one_endpoint_lists_it(self) -> None:
         adapters = book(0, 1)

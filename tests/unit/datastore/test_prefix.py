@@ -41,7 +41,8 @@ def text(size: int, seed: int = 0) -> bytes:
 
 
 def matches(index: PrefixIndex, data: bytes, *slots: int) -> list[float]:
-    return index.match(chain(data), np.array(slots, np.intp)).tolist()
+    found: list[float] = index.match(chain(data), np.array(slots, np.intp)).tolist()
+    return found
 
 
 class TestCuts:

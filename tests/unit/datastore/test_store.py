@@ -111,7 +111,7 @@ class TestLoad:
         store = store_of(load(3, 0.5, "lora", max_lora=2))
         assert everyone(store).waiting.tolist() == [3]
         shelf = store.adapters.shelves[endpoint(store, 0).slot]
-        assert (shelf.told, shelf.slots) == ({"lora"}, 2)
+        assert (shelf.told, shelf.slots) == (frozenset({"lora"}), 2)
 
     def test_an_answer_tells_load_and_leaves_adapters_alone(self) -> None:
         store = store_of(load(3, 0.5, "lora"))

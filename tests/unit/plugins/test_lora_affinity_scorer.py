@@ -12,7 +12,9 @@ AT_HAND, FREE_SLOT, IDLE_SLOT, NO_SLOT = 1.0, 0.8, 0.6, 0.0
 
 
 def scores(store: Datastore, model: str) -> list[float]:
-    return LoraAffinityScorer(store.adapters).score(request(model=model), everyone(store)).tolist()
+    scorer = LoraAffinityScorer(store.adapters)
+    found: list[float] = scorer.score(request(model=model), everyone(store)).tolist()
+    return found
 
 
 def serving(*adapters: str, endpoints: int = 1, max_lora: int = 2) -> Datastore:

@@ -17,7 +17,8 @@ RNG = random.Random(0)
 
 
 def pick(store: Datastore, totals: list[float], endpoints: int = 1) -> list[int]:
-    return MaxScorePicker(endpoints).pick(np.array(totals), everyone(store), RNG).tolist()
+    picked: list[int] = MaxScorePicker(endpoints).pick(np.array(totals), everyone(store), RNG).tolist()
+    return picked
 
 
 def used(*numbers: int, endpoints: int = 3) -> Datastore:

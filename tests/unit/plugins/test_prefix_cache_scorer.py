@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from epp.datastore.store import Datastore
-from epp.plugin import PlacementObserver
+from epp.plugin import PlacementObserver, Watcher
 from epp.plugins.prefix_cache_scorer import PrefixCacheScorer
 from epp.types import InferenceRequest
 from tests.pools import endpoint, everyone, load, request, snapshot, spec, store_of
@@ -19,7 +19,8 @@ def text(size: int, seed: int = 0) -> bytes:
 
 
 def scores(scorer: PrefixCacheScorer, store: Datastore, asked: InferenceRequest) -> list[float]:
-    return scorer.score(asked, everyone(store)).tolist()
+    found: list[float] = scorer.score(asked, everyone(store)).tolist()
+    return found
 
 
 def test_nothing_was_placed_yet() -> None:
@@ -82,6 +83,17 @@ def test_placing_another_request_than_the_last_one_scored() -> None:
     scorer.placed(two, endpoint(store, 0))
     assert scores(scorer, store, one) == [0]
     assert scores(scorer, store, two) == [1]
+
+
+def test_what_the_chosen_endpoint_held_is_shown() -> None:
+    store = store_of(load(), load())
+    seen: list[tuple[int, int]] = []
+    watcher = Watcher(prefix_matched=lambda hit, size: seen.append((hit, size)))
+    scorer = PrefixCacheScorer(store, watcher)
+    for prompt, number in ((text(1280), 0), (text(1280), 0), (text(640) + text(640, 1), 0), (text(1280), 1)):
+        scorer.placed(request(prompt), endpoint(store, number))
+    scorer.placed(request(), endpoint(store, 0))
+    assert seen == [(0, 1280), (1280, 1280), (640, 1280), (0, 1280)]
 
 
 def test_it_wants_to_know_of_placements() -> None:

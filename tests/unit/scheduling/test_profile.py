@@ -12,6 +12,7 @@ import pytest
 from epp.datastore.endpoints import Candidates, Endpoint, Floats, Mask
 from epp.datastore.store import Datastore
 from epp.errors import NoEndpointError
+from epp.plugin import Watcher
 from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
 from epp.plugins.kv_cache_utilization_scorer import KvCacheUtilizationScorer
 from epp.plugins.lora_affinity_scorer import LoraAffinityScorer
@@ -232,6 +233,20 @@ class TestPlaced:
         assert scorer.placements == []
         profile.placed(asked, decision)
         assert scorer.placements == ["pod-1"]
+
+
+def test_every_plugin_is_watched() -> None:
+    ticks = iter(range(100))
+    seen: list[tuple[str, str, str, float]] = []
+    watcher = Watcher(lambda: float(next(ticks) ** 2), lambda *told: seen.append(told))
+    filters = [NamedFilter("keep", "test-filter", Keep({"pod-0"}))]
+    scorers = [WeightedScorer(name, "test-scorer", Fixed([1]), 1) for name in ("a", "b")]
+    Profile("p", filters, scorers, MaxScorePicker(), watcher).run(request(), everyone(store_of(None)), RNG)
+    assert seen[:3] == [
+        ("Filter", "test-filter", "keep", 1.0),
+        ("Scorer", "test-scorer", "a", 3.0),
+        ("Scorer", "test-scorer", "b", 5.0),
+    ]
 
 
 def test_the_instrument() -> None:
