@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from epp.conversation import Conversation
 from epp.director import Director
 from epp.errors import ProtocolError
-from epp.extproc.stream import BODY_PIECE_BYTES, Place
+from epp.extproc.answers import BODY_PIECE_BYTES
+from epp.extproc.exchange import Place
 from epp.placement import Placement
 from epp.types import Rewrite, RewriteTarget
 from epp.wire.messages import (
