@@ -175,11 +175,11 @@ def _tls(address: TcpAddress | UnixAddress, ca: str) -> Json:
 
 
 def _health_check(settings: GatewaySettings) -> Json:
-    """A picker that fails it gets no new streams and loses those that it has.
+    """A picker that fails it gets no new streams; those that it has stay with it.
 
-    Without it a picker that hangs would keep its streams up to the message timeout, and --fail-open would not
-    work with FULL_DUPLEX_STREAMED bodies: Envoy lets a request pass only if the picker fails before the first
-    piece of its body is there, so it has to know beforehand.
+    Without it --fail-open would not work with FULL_DUPLEX_STREAMED bodies: Envoy lets a request pass only if
+    the picker fails before the first piece of its body is there, so it has to know beforehand. And a picker
+    that hangs would be given every request.
     """
     grpc = {"grpc_health_check": {"service_name": HEALTH_SERVICE}}
     connect: Json = {"tcp_health_check": {}}
@@ -194,7 +194,6 @@ def _health_check(settings: GatewaySettings) -> Json:
     }
     return {
         "health_checks": [check],
-        "close_connections_on_host_health_failure": True,
         # Envoy's default of 50 % would go on using the only picker there is.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
     }

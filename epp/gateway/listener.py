@@ -8,13 +8,14 @@ from epp.extproc.names import DESTINATION, LB_NAMESPACE, SERVED, SUBSET, SUBSET_
 from epp.gateway.clusters import BUFFER_LIMIT, MODEL_SERVERS, PICKER, seconds
 from epp.gateway.settings import GatewaySettings
 
-# How long the picker may think about one message: as long as a request may wait in its queue. The reference's
-# Envoy configuration has the same; Envoy's default of 200 ms is for filters that only look.
+# Seconds that the picker may think about one message: as long as a request may wait in its queue. The
+# reference's Envoy configuration has the same; Envoy's default of 200 ms is for filters that only look. Envoy
+# 1.40 does not look at it in FULL_DUPLEX_STREAMED mode, where IDLE_TIMEOUT is the only bound.
 MESSAGE_TIMEOUT = 1000
 
 # Seconds without a byte either way before Envoy gives a request up. It has to be longer than the wait in the
 # picker's queue and a long prefill after it; Envoy's default of five minutes is not.
-IDLE_TIMEOUT = 3600
+IDLE_TIMEOUT = 1800
 
 # Attempts after the first: the fallbacks of the picker's list, then endpoints of Envoy's own choice.
 RETRIES = 3

@@ -30,7 +30,7 @@ STOP_GRACE = 3.0
 
 # Seconds before a part that died is started again: at first, at most, and the life after which it counts as
 # healthy and the pause begins anew.
-FIRST_PAUSE = 0.5
+FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
 STEADY_AFTER = 30.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from typing import TextIO
@@ -27,15 +28,21 @@ class Screen:
 
     def say(self, line: str) -> None:
         """Writes a line, above the table if there is one."""
-        self._out.write(f"{self._erased()}{line}\n{self._drawing()}")
-        self._out.flush()
+        self._write(f"{self._erased()}{line}\n{self._drawing()}")
 
     def show(self, table: Sequence[str]) -> None:
         """Draws the table in the place of the last one, cut to the size of the terminal."""
         if self._live:
             self._table = table
-            self._out.write(self._erased() + self._drawing())
+            self._write(self._erased() + self._drawing())
+
+    def _write(self, text: str) -> None:
+        try:
+            self._out.write(text)
             self._out.flush()
+        except BrokenPipeError:
+            # Nobody reads any more, as after `| head`: what is said goes nowhere, and what runs goes on.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
     def _erased(self) -> str:
         return _UP.format(self._drawn) + _ERASE_BELOW if self._drawn else ""

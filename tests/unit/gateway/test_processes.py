@@ -142,10 +142,10 @@ async def test_output_of_any_length_and_encoding(said, part):
 
 def test_pauses_double_up_to_a_limit_and_begin_anew_after_a_steady_life():
     pauses = [0.0]
-    for _ in range(7):
+    for _ in range(9):
         pauses.append(next_pause(pauses[-1], lived=1.0))
-    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
-    assert next_pause(10.0, lived=processes.STEADY_AFTER) == 0.5
+    assert pauses == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    assert next_pause(10.0, lived=processes.STEADY_AFTER) == 0.1
 
 
 # A program that supervises one part and says its process id.

@@ -1,4 +1,5 @@
 import io
+import os
 
 import pytest
 
@@ -55,6 +56,15 @@ def test_a_table_is_drawn_over_and_stays_below_the_lines(terminal):
     screen.show(["head"])
     screen.say("three")
     assert shown(out) == ["one", "two", "three", "head"]
+
+
+def test_a_reader_that_is_gone_ends_nothing():
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as out:
+        screen = Screen(out, live=False)
+        screen.say("one")
+        screen.say("two")
 
 
 def test_a_table_never_outgrows_the_terminal(terminal):
