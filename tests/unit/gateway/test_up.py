@@ -92,7 +92,7 @@ def test_a_signal_before_everything_runs(epp_up, tmp_path, gone):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("flag", FLAGS)
+@pytest.mark.parametrize("flag", ["port", "sim-port"])
 def test_a_taken_port_is_named_before_anything_starts(epp_up, ports, flag):
     with socket.create_server(("127.0.0.1", ports[flag])):
         out, error = epp_up().communicate(timeout=20)
@@ -118,6 +118,24 @@ def test_a_pool_file_with_faults_is_refused(epp_up, tmp_path):
     out, error = process.communicate(timeout=30)
     assert (out, process.returncode) == ("", 2)
     assert error.startswith(f"{pool}:2: endpoints[0]")
+
+
+async def test_endpoints_follow_the_pool_file(epp_up, ports, backends, eventually_ok, tmp_path):
+    pool = tmp_path / "pool.yaml"
+
+    def write(backend):
+        draft = tmp_path / "draft"
+        draft.write_text(f"pool: {{name: mine}}\nendpoints: [{{address: localhost, port: {backend.port}}}]\n")
+        draft.replace(pool)
+
+    write(backends[0])
+    process = epp_up("--pool", str(pool))
+    said = await asyncio.to_thread(read_until, process, "Ctrl-C ends it all")
+    assert f"servers  {backends[0].address}" in said
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports['port']}") as client:
+        assert (await client.get("/health")).headers["x-served-by"] == backends[0].address
+        write(backends[1])
+        await eventually_ok(client, lambda answer: answer.headers.get("x-served-by") == backends[1].address)
 
 
 def test_the_demonstration(epp_up):
