@@ -123,7 +123,11 @@ class App:
             clock=self._clock,
             rng=random.Random(),
         )
-        self._source: Source = FileSource(Path(settings.pool_file), namespace=settings.pool_namespace)
+        self._source: Source = FileSource(
+            Path(settings.pool_file),
+            namespace=settings.pool_namespace,
+            on_refused=lambda: self._metrics.pool_reloaded("refused"),
+        )
         self._metrics.watch_queues(lambda: endpoint_queues(self._store))
         self._known = False  # whether the source has spoken
         self._draining = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +33,8 @@ class FileSource:
 
     `namespace` is the pool's where the file gives none. The file may be replaced by rename, by turning a
     symbolic link on the way to it (as ConfigMaps do), or written in place. A version with faults is refused,
-    each fault is logged once, and the version before stays; so it does when the file is gone.
+    each fault is logged once, `on_refused` is called, and the version before stays; so it does when the file
+    is gone.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class FileSource:
         poll_interval: float = POLL_INTERVAL,
         resolve_interval: float = RESOLVE_INTERVAL,
         resolve: Resolve = resolve_host,
+        on_refused: Callable[[], object] = lambda: None,
     ) -> None:
         self._path = path
         self._namespace = namespace
         self._poll_interval = poll_interval
         self._resolve_interval = resolve_interval
         self._addresses = Addresses(resolve)
+        self._on_refused = on_refused
         self._stamp: _Stamp | None = None
 
     def __repr__(self) -> str:
@@ -96,6 +99,7 @@ class FileSource:
         except ConfigError as error:
             for fault in error.faults:
                 logger.error("pool file refused, the version before stays: %s", fault)
+            self._on_refused()
             return None
 
 

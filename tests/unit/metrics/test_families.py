@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families as read
 
 from epp.metrics.families import Families
@@ -70,3 +72,8 @@ def test_our_families() -> None:
     ours = described().keys() - REFERENCE.keys()
     assert ours
     assert all(name.startswith("epp_") for name in ours)
+
+
+def test_every_family_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+    assert [name for name in described() if f"`{name}`" not in page] == []

@@ -166,6 +166,28 @@ async def test_a_broken_version_is_refused_and_a_mended_one_taken(
     assert await following == {"a": "10.0.0.2"}
 
 
+async def test_each_refused_version_is_told_once(path: Path, names: Names) -> None:
+    refused: list[str] = []
+    names.answers["gpu"] = "10.0.0.1"
+    replace_file(path, text("name: a, address: gpu"))
+    source = FileSource(
+        path,
+        poll_interval=0.001,
+        resolve_interval=0,
+        resolve=names,
+        on_refused=lambda: refused.append("once"),
+    )
+    reader = Reader(source)
+    await reader.next()
+    following = asyncio.create_task(reader.next_hosts())
+    replace_file(path, text("name: a, address: 10.0.0.9, port: x", "address: 10.0.0.8, port: y"))
+    await names.several_questions()
+    assert refused == ["once"]
+    replace_file(path, text("name: a, address: 10.0.0.2"))
+    await following
+    assert refused == ["once"]
+
+
 async def test_what_the_file_said_stays_when_it_is_gone(
     path: Path, names: Names, reader: Reader, caplog: pytest.LogCaptureFixture
 ) -> None:
