@@ -42,8 +42,10 @@ class Conversation:
         for step in self._stream.receive(message):
             if isinstance(step, Place):
                 answers += await self._place(step)
-            else:
-                answers.append(step)
+                continue
+            if self._stream.refusal is not None:  # before the director was asked
+                self._director.refused(self._stream.refusal)
+            answers.append(step)
         return answers
 
     def close(self) -> None:
@@ -70,7 +72,9 @@ class Conversation:
         except Exception:
             # A fault of ours must not leave Envoy waiting, nor end other streams.
             _log.exception("placing a request failed")
-            return self._stream.refused(RequestError("the endpoint picker failed to place the request"))
+            fault = RequestError("the endpoint picker failed to place the request")
+            self._director.refused(fault)
+            return self._stream.refused(fault)
         answers = self._stream.placed(self._placement)
         self._placement.request_body = None  # it is in the answers, and the placement will live long
         return answers

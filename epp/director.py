@@ -95,13 +95,17 @@ class Director:
             request = self._read(asked, received_at)
             decision = self._decide(request)
         except RequestError as error:
-            model, target = (request.body.model, request.target_model) if request else ("", "")
-            self.metrics.request_refused(model, target, error.code, error.reason)
-            _log_request("refused", request, reason=error.reason)
+            self.refused(error, request)
             raise
         placement = self._take(asked, request, decision)
         self.metrics.decision(self.clock() - started)
         return placement
+
+    def refused(self, error: RequestError, request: InferenceRequest | None = None) -> None:
+        """Counts a request that gets an error; `request` as far as it was read."""
+        model, target = (request.body.model, request.target_model) if request else ("", "")
+        self.metrics.request_refused(model, target, error.code, error.reason)
+        _log_request("refused", request, reason=error.reason)
 
     def finish(self, placement: Placement) -> None:
         """The request is over, however it ended: gives back what it took and counts it. Idempotent."""

@@ -76,7 +76,7 @@ class Stream:
     """One ext_proc stream. `receive` takes a message and returns the answers now due, or a `Place`.
 
     After a `Place` the owner calls `placed` or `refused`, once, and sends what that returns. Messages may
-    come in between. `ended` is true once an immediate response has been returned: nothing may follow it.
+    come in between. `refusal` is the error that an immediate response has been returned for.
     """
 
     def __init__(self, max_request_bytes: int) -> None:
@@ -90,10 +90,15 @@ class Stream:
         self._size = 0
         self._request_trailers = False
         self._exchange: Exchange | None = None
-        self.ended = False
+        self.refusal: RequestError | None = None
 
     def __repr__(self) -> str:
         return f"<Stream request={self._request.value} response={self._response.value} body={self._size}B>"
+
+    @property
+    def ended(self) -> bool:
+        """Whether an immediate response has been returned: nothing may follow it."""
+        return self.refusal is not None
 
     def receive(self, message: Message) -> list[Answer | Place]:
         """One message from Envoy. Raises ProtocolError if it may not come now."""
@@ -210,7 +215,7 @@ class Stream:
     def _refuse(self, error: RequestError) -> ImmediateResponse:
         self._request = _State.DONE
         self._pieces.clear()
-        self.ended = True
+        self.refusal = error
         return error_response(error)
 
     def _whole_body(self) -> bytes | None:

@@ -66,6 +66,12 @@ def response_phase(*pieces: bytes, headers: HeaderList = OK) -> list[Message]:
     return [HttpHeaders(RESPONSE, headers, not pieces), *bodies]
 
 
+def counted(picker: Picker) -> dict[str, float]:
+    """Refusals by their reason."""
+    refused = {name: n for name, n in picker.samples().items() if name.startswith("epp_refused_total")}
+    return {name.split('"')[1]: n for name, n in refused.items()}
+
+
 def joined(answers: Sequence[Answer], phase: Phase) -> bytes:
     """The body that the streamed answers of a phase make up."""
     pieces = [answer for answer in answers if isinstance(answer, StreamedBody) and answer.phase is phase]
@@ -173,6 +179,7 @@ class TestRefusals:
         assert tell(conversation, *response_phase(b"too late")) == []
         conversation.close()
         assert picker.held == 0
+        assert counted(picker) == {"no_endpoint": 1}
 
     def test_a_body_over_the_limit(self) -> None:
         picker = Picker(load(0, 0.1), max_request_bytes=10)
@@ -180,6 +187,7 @@ class TestRefusals:
         assert isinstance(answer, ImmediateResponse)
         assert answer.status == 413
         assert picker.held == 0
+        assert counted(picker) == {"too_large": 1}
 
     def test_a_fault_of_ours_is_an_answer_too(self, caplog: pytest.LogCaptureFixture) -> None:
         picker = Picker(load(0, 0.1), rewrites=[Rewrite("broken", (), ())])
@@ -191,6 +199,47 @@ class TestRefusals:
         conversation.close()
         assert picker.held == 0
         assert b"IndexError" not in answer.body
+        assert counted(picker) == {"internal": 1}
+
+
+class TestStreamsAreCounted:
+    @pytest.mark.parametrize(
+        ("said", "outcome"),
+        [
+            ([], "not placed"),
+            ([HttpHeaders(REQUEST, POST)], "not placed"),
+            (request_phase(b"{"), "refused"),
+            (request_phase(body_of()), "cut off"),
+            ([*request_phase(body_of()), HttpHeaders(RESPONSE, OK), HttpBody(RESPONSE, b"half")], "cut off"),
+            ([*request_phase(body_of()), *response_phase(b"all")], "answered"),
+        ],
+    )
+    def test_once_by_what_ended_them(self, said: list[Message], outcome: str) -> None:
+        picker = Picker(load(0, 0.1))
+        conversation = picker.conversation()
+        assert picker.samples()["epp_streams_open"] == 1
+        tell(conversation, *said)
+        conversation.close()
+        conversation.close()
+        streams = {name: n for name, n in picker.samples().items() if name.startswith("epp_streams")}
+        assert streams == {f'epp_streams_total{{outcome="{outcome}"}}': 1}
+
+    def test_first_token_and_bytes_of_a_stream_of_events(self) -> None:
+        picker = Picker(load(0, 0.1))
+        conversation = picker.conversation()
+        tell(conversation, *request_phase(body_of()))
+        picker.clock.now += 0.25
+        events: HeaderList = ((":status", "200"), ("content-type", "text/event-stream; charset=utf-8"))
+        tell(conversation, HttpHeaders(RESPONSE, events), HttpBody(RESPONSE, b"data: 1\n\n"))
+        picker.clock.now += 1
+        usage = b'data: {"usage": {"prompt_tokens": 3, "completion_tokens": 5}}\n\n'
+        tell(conversation, HttpBody(RESPONSE, usage, end_of_stream=True))
+        samples = picker.samples()
+        models = 'model_name="base",target_model_name="base"'
+        assert samples[f"inference_objective_request_ttft_seconds_sum{{{models}}}"] == 0.25
+        assert samples[f"inference_objective_request_tpot_seconds_sum{{{models}}}"] == 0.25
+        assert samples['epp_body_bytes_total{direction="request"}'] == len(body_of())
+        assert samples['epp_body_bytes_total{direction="response"}'] == len(b"data: 1\n\n" + usage)
 
 
 class TestGivenBack:
