@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 from epp.datastore.endpoints import Endpoint
 from epp.datastore.store import Reservation
@@ -55,7 +56,7 @@ class Placement:
         self.request_body = request_body
         self.outcome = Outcome()
         self.finished = False
-        self._picked = decision.picked
+        self._decision = decision
         # An answer carries its load because this request asked for it, and not because its client did.
         self._asked_load = load_header.REQUEST_HEADER not in request.headers
         self._clock = clock
@@ -109,14 +110,15 @@ class Placement:
         self._on_ended(self)
 
     def _served_by(self, address: str) -> Endpoint | None:
-        """The picked endpoint that answers, after Envoy's retries; the reservation follows it.
+        """The endpoint that answers, after Envoy's retries; the reservation follows it.
 
-        The first one where the gateway does not say ("" for `address`), None if it is none of them.
+        The first one picked where the gateway does not say ("" for `address`). Envoy may go to one that was
+        not picked, when it has tried those or does not know them; None if the pool had none of that address.
         """
         if not address:
             return self.reservation.endpoint
-        for endpoint in self._picked:
-            if endpoint.spec.address == address:
+        for endpoint in chain(self._decision.picked, self._decision.roster):
+            if endpoint is not None and endpoint.spec.address == address:
                 self.reservation.move(endpoint)
                 return endpoint
         return None

@@ -22,11 +22,12 @@ TAKEN_OUT = HeaderMutation(remove=("endpoint-load-metrics",))
 
 @dataclass
 class Answered:
-    """A placement on the first of three endpoints, the others fallbacks, and what it told of itself."""
+    """A placement on the first of three endpoints, `picks` of them picked, and what it told of itself."""
 
     asked_model: str = "base"
     target_model: str = "base"
     client_asks_load: bool = False
+    picks: int = 3
     loads: list[tuple[str, LoadSample]] = field(default_factory=list)
     ended: list[Outcome] = field(default_factory=list)
 
@@ -47,9 +48,9 @@ class Answered:
         )
 
     def _decision(self) -> Decision:
-        picked = tuple(endpoint(self.store, number) for number in range(3))
+        picked = tuple(endpoint(self.store, number) for number in range(self.picks))
         slots = np.array([one.slot for one in picked])
-        return Decision("p", picked, slots, self.store.endpoints.by_slot, {}, {}, {}, np.zeros(3))
+        return Decision("p", picked, slots, self.store.endpoints.by_slot, {}, {}, {}, np.zeros(self.picks))
 
     def _told(self, server: Endpoint, sample: LoadSample) -> None:
         self.loads.append((server.spec.name, sample))
@@ -115,6 +116,12 @@ class TestServer:
         answered.headers(OK, context=context)
         assert answered.in_flight() == in_flight
 
+    def test_it_follows_to_one_that_was_not_picked(self) -> None:
+        answered = Answered(picks=1)
+        answered.headers(OK, LOAD, context=upstream(address(2)))
+        assert answered.in_flight() == [0, 0, 1]
+        assert answered.loads == [("pod-2", LoadSample(waiting=3, kv_usage=0.25))]
+
     def test_metadata_goes_before_the_attribute(self) -> None:
         answered = Answered()
         both = Context(served(address(1)).metadata, upstream(address(2)).attributes)
@@ -132,7 +139,7 @@ class TestLoad:
         answered.headers(OK, LOAD, context=context)
         assert answered.loads == [(server, LoadSample(waiting=3, kv_usage=0.25))]
 
-    def test_of_a_server_that_was_not_picked_it_says_nothing_of_those_that_were(self) -> None:
+    def test_of_a_server_that_nobody_knows_it_says_nothing_of_those_that_were_picked(self) -> None:
         answered = Answered()
         assert answered.headers(OK, LOAD, context=served("192.168.1.99:8000")) == TAKEN_OUT
         assert answered.loads == []
