@@ -35,9 +35,10 @@ Json = dict[str, Any]
 
 def http_listener(settings: GatewaySettings) -> Json:
     """The listener with everything that a request passes before it leaves for a server."""
+    address = {"address": settings.host, "port_value": settings.port}
     return {
         "name": "gateway",
-        "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
+        "address": {"socket_address": {**address, "ipv4_compat": settings.host == "::"}},
         "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
         "filter_chains": [{"filters": [_connection_manager(settings)]}],
     }

@@ -57,10 +57,14 @@ class StartError(Exception):
 
 
 class Supervisor:
-    """Owns the processes of its parts. `say` gets each line for the user, theirs behind their name."""
+    """Owns the processes of its parts.
+
+    `say` gets each line for the user, theirs behind their name. What they say while they are being ended is
+    not passed on: they end side by side, and each complains of the others' absence.
+    """
 
     def __init__(self, say: Say) -> None:
-        self._say = say
+        self._listener: Say | None = say
         self._tasks = asyncio.TaskGroup()
         self._lives: list[asyncio.Task[None]] = []
 
@@ -71,6 +75,7 @@ class Supervisor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._listener = None
         for life in self._lives:
             life.cancel()
         await self._tasks.__aexit__(None, None, None)
@@ -80,6 +85,10 @@ class Supervisor:
         ready = asyncio.get_running_loop().create_future()
         self._lives.append(self._tasks.create_task(self._live(part, ready), name=f"keep {part.name}"))
         await ready
+
+    def _say(self, line: str) -> None:
+        if self._listener is not None:
+            self._listener(line)
 
     async def _live(self, part: Part, ready: asyncio.Future[None]) -> None:
         """Runs the part again and again; `ready` gets the outcome of its first start."""

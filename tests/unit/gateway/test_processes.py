@@ -120,6 +120,14 @@ async def test_a_part_that_ignores_sigterm_is_killed(said, part, monkeypatch, ch
     assert children() == []
 
 
+async def test_what_a_part_says_while_it_is_ended_is_not_passed_on(said, part):
+    script = 'trap "echo farewell; exit" TERM; echo hello; touch "$0"; while :; do sleep 0.05; done'
+    async with Supervisor(said) as supervisor:
+        await supervisor.start(part(script))
+        await said.until("hello")
+    assert said == ["cook | hello"]
+
+
 async def test_a_grandchild_that_holds_the_output_open_does_not_delay_the_end(said, part, monkeypatch, gone):
     monkeypatch.setattr(processes, "OUTPUT_GRACE", 0.1)
     async with Supervisor(said) as supervisor:
