@@ -156,7 +156,7 @@ class Page:
         """Where the first sample line of `name` begins; -1: nowhere."""
         at = self._find_between(name, self._cursor, len(self._data))
         if at < 0:
-            at = self._find_between(name, 0, self._cursor + len(name))
+            at = self._find_between(name, 0, self._cursor)
         if at > 0:
             self._cursor = at - 1  # the line feed in front, which the next search needs
         return at

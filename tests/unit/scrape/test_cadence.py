@@ -152,6 +152,14 @@ def test_pauses_after_failures_double_up_to_a_second() -> None:
     assert len(set(pauses)) == len(pauses)
 
 
+def test_answers_do_not_lengthen_a_pause() -> None:
+    a = Clocked()
+    a.failure(10 + PHASE)
+    due = a.due
+    a.answered(11 + PHASE)
+    assert a.due == due
+
+
 def test_requests_and_answers_do_not_shorten_a_pause_and_a_page_ends_it() -> None:
     a = Clocked(busy=False)
     for at in (0, 10, 20, 30, 40, 50):

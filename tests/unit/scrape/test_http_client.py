@@ -171,6 +171,42 @@ async def test_a_server_that_closes_after_each_answer_is_connected_to_again() ->
     assert server.connections == connection.opened == 2
 
 
+async def test_a_server_that_says_it_closes_is_not_asked_again_on_that_connection() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sized(PAGE, b"Connection: close"))
+        await reader.read()  # and does not close
+
+    async with socket_server(serve) as port:
+        connection = HttpConnection("127.0.0.1", port)
+        for opened in (1, 2, 3):
+            assert await connection.get("/metrics", PATIENCE) == PAGE
+            assert connection.opened == opened
+
+
+async def test_how_a_body_ends_holds_for_its_answer_alone() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sized(PAGE))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"\r\n" + PAGE + PAGE)
+
+    async with socket_server(serve) as port:
+        connection = HttpConnection("127.0.0.1", port)
+        assert await connection.get("/metrics", PATIENCE) == PAGE
+        assert await connection.get("/metrics", PATIENCE) == PAGE + PAGE
+        assert connection.opened == 1
+        connection.close()
+
+
+async def test_the_bound_is_for_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "MAX_ANSWER_BYTES", 10 * len(PAGE))
+    async with ScriptedServer(sized(PAGE), keep=True).connection() as connection:
+        for _ in range(20):
+            assert await connection.get("/metrics", PATIENCE) == PAGE
+        assert connection.opened == 1
+
+
 async def test_a_kept_connection_that_the_server_gave_up_is_no_failure() -> None:
     server = ScriptedServer(sized(PAGE), b"", sized(PAGE), keep=True)
     async with server.connection() as connection:

@@ -317,6 +317,7 @@ def test_endpoints_come_and_go() -> None:
             polling.poller.set_endpoints([endpoint("b"), endpoint("c")])
             await polling.until(1.6)
             assert +polling.pool.open == {"b:8000": 1, "c:8000": 1}
+            assert polling.poller.answered("a", 1.6) == 0.0
             await polling.until(3.5)
             assert polling.pool.polls("a:8000")[-1] < 1.5
             assert polling.pool.polls("c:8000")[0] < 1.56
@@ -423,6 +424,8 @@ def test_models_are_listed_soon_when_asked_for_but_not_more_than_once_a_second()
                 polling.poller.refresh_models("a")
                 await polling.until(10.1 + tick / 20)
             assert 6 <= len(polling.seen.models) <= 8
+            await polling.until(20.0)
+            assert len(polling.seen.models) <= 8
 
     play(scenario())
 
