@@ -10,7 +10,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from epp.scrape.http_client import connector
 from epp.scrape.poller import Poller, ScrapeSettings
 from epp.sources.base import Source
 from epp.sources.file import FileSource
-from epp.transport.certificates import CertificateFiles
+from epp.transport.certificates import CertificateFiles, KeyPair
 from epp.transport.ext_proc import ext_proc_methods
 from epp.transport.grpcio_server import GrpcioServer
 from epp.transport.health import Health
@@ -169,8 +169,8 @@ class App:
             _log.info("stopping; open streams have %g s", settings.drain_timeout)
             self._draining = True
             await asyncio.sleep(min(_FAREWELL, settings.drain_timeout))
-            await grpc_server.drain(settings.drain_timeout)
             health.stop()
+            await grpc_server.drain(settings.drain_timeout)
             await health_server.drain(0)
             await admin.stop()
             for task in tasks:
@@ -244,15 +244,11 @@ def _address(host: str, port: int) -> str:
     return f"[{host or '::'}]:{port}" if ":" in (host or "::") else f"{host}:{port}"
 
 
-def _certificate(settings: ServeSettings) -> Any:
+def _certificate(settings: ServeSettings) -> Callable[[], KeyPair]:
     if not settings.cert_path:
         pair = self_signed(own_names(), own_addresses(), datetime.now(UTC))
         return lambda: pair
-    files = CertificateFiles(Path(settings.cert_path))
-    if settings.enable_cert_reload:
-        return files.current
-    pair = files.current()
-    return lambda: pair
+    return CertificateFiles(Path(settings.cert_path)).current
 
 
 def _engines(settings: ServeSettings) -> dict[str, EngineSpec]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from epp.config.flags import HelpRequested
 from epp.errors import ConfigError
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(rest)
     except HelpRequested as asked:
-        print(asked.text)
+        with suppress(BrokenPipeError):  # a pager that was left early
+            print(asked.text, flush=True)
         return 0
     except ConfigError as error:
         print(error, file=sys.stderr)

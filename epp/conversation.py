@@ -5,16 +5,12 @@ This is all a transport has to know: it passes messages in, sends what comes bac
 
 from __future__ import annotations
 
-import logging
-
 from epp.director import Director
 from epp.errors import RequestError
 from epp.extproc.exchange import Place
 from epp.extproc.stream import Stream
 from epp.placement import Placement
 from epp.wire.messages import Answer, Message
-
-_log = logging.getLogger(__name__)
 
 
 class Conversation:
@@ -69,9 +65,9 @@ class Conversation:
             self._placement = await self._director.place(asked, self._opened_at)
         except RequestError as error:
             return self._stream.refused(error)
-        except Exception:
+        except Exception as error:
             # A fault of ours must not leave Envoy waiting, nor end other streams.
-            _log.exception("placing a request failed")
+            self._director.faults.report("placing a request", error)
             fault = RequestError("the endpoint picker failed to place the request")
             self._director.refused(fault)
             return self._stream.refused(fault)

@@ -18,6 +18,7 @@ from epp.datastore.store import Datastore
 from epp.errors import NoEndpointError, RequestError
 from epp.extproc.exchange import Place
 from epp.extproc.names import read_subset
+from epp.logs import FaultLog
 from epp.metrics import Metrics
 from epp.parse.headers import CONTROL_HEADERS, REQUEST_ID, read_controls
 from epp.parse.model_name import replace_model
@@ -81,6 +82,7 @@ class Director:
         self._profile = profile
         self._decisions = decisions
         self.metrics = metrics
+        self.faults = FaultLog(_log)
         self._listeners = listeners
         self._settings = settings
         self._rng = rng

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 
 import msgspec
@@ -39,3 +40,23 @@ def configure_logging(verbosity: int) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("epp").setLevel(logging.DEBUG if verbosity >= REQUEST_VERBOSITY else logging.INFO)
+
+
+class FaultLog:
+    """Logs faults of our own, each kind once: places only, for an exception's text may quote a body."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._seen: set[tuple[type[BaseException], str, int | None]] = set()
+
+    def report(self, what: str, error: BaseException) -> None:
+        """`what` failed with `error`, which was caught and has its traceback."""
+        frames = traceback.extract_tb(error.__traceback__)
+        kind = (type(error), frames[-1].filename, frames[-1].lineno)
+        if kind in self._seen:
+            return
+        self._seen.add(kind)
+        places = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+        self._log.error(
+            "%s failed with %s (this kind is logged once): %s", what, type(error).__name__, places
+        )

@@ -74,10 +74,12 @@ class ServeSettings:
         help="Serve ext_proc over TLS, as gateways expect it; with a self-signed certificate unless "
         "--cert-path is given.",
     )
-    cert_path: str = flag("", help="Directory with tls.crt and tls.key; unset: a self-signed certificate.")
-    enable_cert_reload: bool = flag(
-        False, help="Load the certificate again when it changes; needs --cert-path. Off, as in the reference."
+    cert_path: str = flag(
+        "",
+        help="Directory with tls.crt and tls.key; unset: a self-signed certificate. A changed pair is shown "
+        "from the next handshake on.",
     )
+    enable_cert_reload: bool = flag(False, help=f"{_TAKEN}a changed certificate is always loaded again.")
     health_checking: bool = flag(
         False, help="Answer grpc.health.v1 on --grpc-port too, for gateways that check the port they use."
     )
@@ -166,10 +168,6 @@ class ServeSettings:
         yield from self._port_complaints()
         if self.config_file and self.config_text:
             yield Complaint(("config-text", "config-file"), "cannot go together with --config-file; give one")
-        if self.enable_cert_reload and not self.cert_path:
-            yield Complaint(
-                ("enable-cert-reload", "cert-path"), "needs --cert-path: there is no file to watch"
-            )
         if not self.model_server_metrics_path.startswith("/"):
             yield Complaint(("model-server-metrics-path",), 'has to begin with "/"')
         for name, seconds in (

@@ -8,11 +8,11 @@ read and write streams; a unary one reads one message and writes one, which is t
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from epp.errors import GrpcStatus, ProtocolError
+from epp.logs import FaultLog
 
 log = logging.getLogger(__name__)
 
@@ -31,24 +31,14 @@ Method = Callable[[Call], Awaitable[None]]
 
 
 class Faults:
-    """Finds the gRPC status for what a method raised, and logs each kind of fault of ours once."""
+    """Finds the gRPC status for what a method raised, and logs faults of ours."""
 
     def __init__(self) -> None:
-        self._seen: set[tuple[type[Exception], str, int | None]] = set()
+        self._log = FaultLog(log)
 
     def status(self, error: Exception) -> tuple[GrpcStatus, str]:
         """The status and message that the client gets; it learns nothing of what broke inside."""
         if isinstance(error, ProtocolError):
             return error.status, str(error)
-        self._log(error)
+        self._log.report("a stream", error)
         return GrpcStatus.INTERNAL, "internal error of the endpoint picker"
-
-    def _log(self, error: Exception) -> None:
-        frames = traceback.extract_tb(error.__traceback__)
-        kind = (type(error), frames[-1].filename, frames[-1].lineno)
-        if kind in self._seen:
-            return
-        self._seen.add(kind)
-        # Places only: the text of the exception may quote a request's body.
-        places = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-        log.error("a stream failed with %s (this kind is logged once): %s", type(error).__name__, places)

@@ -165,7 +165,6 @@ def test_the_namespace_falls_back_to_the_environment(
             ["--pool-name", "p", "--endpoint-selector", "a=b"],
             "--endpoint-selector: cannot go together with --pool-name; give one",
         ),
-        (["--enable-cert-reload"], "--enable-cert-reload: needs --cert-path: there is no file to watch"),
         (["--grpc-port", "0"], "--grpc-port: 0 is no port; ports go from 1 to 65535"),
         (["--metrics-port", "65536"], "--metrics-port: 65536 is no port; ports go from 1 to 65535"),
         (["--grpc-health-port", "9002"], "--grpc-health-port: 9002 is already the port of --grpc-port"),
