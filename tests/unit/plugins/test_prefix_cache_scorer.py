@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -94,6 +95,16 @@ def test_what_the_chosen_endpoint_held_is_shown() -> None:
         scorer.placed(request(prompt), endpoint(store, number))
     scorer.placed(request(), endpoint(store, 0))
     assert seen == [(0, 1280), (1280, 1280), (640, 1280), (0, 1280)]
+
+
+def test_a_request_that_was_placed_is_forgotten() -> None:
+    store = store_of(load())
+    scorer = PrefixCacheScorer(store)
+    asked = request(text(500))
+    before = sys.getrefcount(asked)
+    scorer.score(asked, everyone(store))
+    scorer.placed(asked, endpoint(store, 0))
+    assert sys.getrefcount(asked) == before
 
 
 def test_it_wants_to_know_of_placements() -> None:
