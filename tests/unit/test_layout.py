@@ -1,0 +1,40 @@
+"""Every module has its test file, under the same path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODULES, TESTS = ROOT / "epp", ROOT / "tests" / "unit"
+
+# Modules without a test file of their own.
+UNTESTED = {
+    "app.py": "the composition root: every end-to-end test starts it with real parts around it",
+    "extproc/exchange.py": "a protocol and a record",
+    "plugin.py": "protocols and a record",
+    "wire/messages.py": "records; test_codec.py sends each of them there and back",
+}
+
+# Test files of more than one module.
+OF_SEVERAL = {
+    "test_hermetic_cases.py": "the reference's cases over a whole conversation",
+    "test_layout.py": "this one",
+    "wire/test_protos.py": "the .proto files and the code generated from them",
+}
+
+
+def is_generated_or_empty(module: Path) -> bool:
+    return module.stem in ("__init__", "__main__") or module.stem.endswith("_pb2")
+
+
+def test_every_module_has_its_test_file() -> None:
+    modules = {path for path in MODULES.rglob("*.py") if not is_generated_or_empty(path)}
+    wanted = {path.relative_to(MODULES) for path in modules}
+    tested = {path for path in wanted if (TESTS / path.parent / f"test_{path.name}").exists()}
+    assert {str(path) for path in wanted - tested} == set(UNTESTED)
+
+
+def test_every_test_file_has_its_module() -> None:
+    files = {path.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+    tested = {path for path in files if (MODULES / path.parent / path.name.removeprefix("test_")).exists()}
+    assert {str(path) for path in files - tested} == set(OF_SEVERAL)
