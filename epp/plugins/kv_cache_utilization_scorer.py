@@ -13,4 +13,4 @@ class KvCacheUtilizationScorer:
 
     def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
         """1 - usage; unknown counts as full."""
-        return np.nan_to_num(1.0 - endpoints.kv_usage, copy=False, nan=0.0)
+        return np.fmax(1.0 - endpoints.kv_usage, 0.0)  # of NaN and 0 fmax takes 0

@@ -54,6 +54,7 @@ class Profile:
         self._scorers = tuple(scorers)
         self._picker = picker
         self._weights = {scorer.name: scorer.weight for scorer in scorers}
+        self._weight_row = np.array([scorer.weight for scorer in scorers], np.float64)
         plugins = (*(f.plugin for f in filters), *(s.plugin for s in scorers), picker)
         self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PlacementObserver))
 
@@ -74,14 +75,13 @@ class Profile:
             started = self._ran("Filter", named, started)
         if not len(candidates):
             raise NoEndpointError("no endpoint is left for the request after filtering")
-        totals = np.zeros(len(candidates))
-        scores = {}
-        for scorer in self._scorers:
-            # fmax, and not clip, so that a score that is NaN counts as 0 instead of spoiling the total.
-            values = np.fmin(np.fmax(scorer.plugin.score(request, candidates), 0.0), 1.0)
-            scores[scorer.name] = values
-            totals += scorer.weight * values
+        scores = np.empty((len(self._scorers), len(candidates)))
+        for row, scorer in zip(scores, self._scorers, strict=True):
+            row[:] = scorer.plugin.score(request, candidates)
             started = self._ran("Scorer", scorer, started)
+        # fmax, and not clip, so that a score that is NaN counts as 0 instead of spoiling the total.
+        np.fmin(np.fmax(scores, 0.0, out=scores), 1.0, out=scores)
+        totals = self._weight_row @ scores
         picks = self._picker.pick(totals, candidates, rng)
         return Decision(
             profile=self.name,
@@ -89,7 +89,7 @@ class Profile:
             candidates=candidates.slots,
             roster=candidates.roster,
             removed=removed,
-            scores=scores,
+            scores=dict(zip(self._weights, scores, strict=True)),
             weights=self._weights,
             totals=totals,
         )
