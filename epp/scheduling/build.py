@@ -68,6 +68,9 @@ class _Builder:
         scorers: list[WeightedScorer] = []
         pickers: list[Picker] = []
         for ref in listed.plugins:
+            if ref.name in (scorer.name for scorer in scorers):
+                self._fault(0, f"schedulingProfiles.{listed.name}", f'lists "{ref.name}" twice')
+                continue
             match made.get(ref.name):
                 case Filter() as plugin:
                     filters.append(NamedFilter(ref.name, types[ref.name], plugin))

@@ -157,6 +157,11 @@ def test_types_whose_work_is_always_done_may_be_listed() -> None:
             "plugins:\n- {name: a, type: max-score-picker}\n- {name: b, type: max-score-picker}\n",
             ["EndpointPickerConfig: schedulingProfiles.default: a profile has one picker, this one several"],
         ),
+        (
+            "plugins:\n- type: queue-scorer\nschedulingProfiles:\n"
+            "- {name: a, plugins: [{pluginRef: queue-scorer}, {pluginRef: queue-scorer}]}\n",
+            ['EndpointPickerConfig: schedulingProfiles.a: lists "queue-scorer" twice'],
+        ),
     ],
 )
 def test_every_fault_is_told(text: str, complaints: list[str]) -> None:
