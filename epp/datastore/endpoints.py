@@ -42,10 +42,10 @@ class Endpoints:
         # Replaced, never changed: a record of a past decision keeps the roster that it was made with.
         self.by_slot: tuple[Endpoint | None, ...] = (None,) * _FIRST_CAPACITY
         self._free = list(range(_FIRST_CAPACITY - 1, -1, -1))
-        self._slots: Slots = np.empty(0, np.intp)
-        self._ready_slots: Slots = np.empty(0, np.intp)
-        # "ip" and "ip:port" of the ready endpoints; made when a subset asks for it, gone with any change.
-        self._slots_by_address: dict[str, list[int]] | None = None
+        # Made when asked for, and gone with any change, so that a thousand changes at once are one.
+        self._slots: Slots | None = None
+        self._ready_slots: Slots | None = None
+        self._slots_by_address: dict[str, list[int]] | None = None  # of the ready ones
         n = _FIRST_CAPACITY
         self.waiting: Floats = np.full(n, np.nan)  # requests queued in the engine
         self.running: Floats = np.full(n, np.nan)  # requests in the engine's batch
@@ -79,13 +79,13 @@ class Endpoints:
         self.by_name[spec.name] = endpoint
         self._seat(endpoint.slot, endpoint)
         self._reset(endpoint.slot)
-        self._index()
+        self._changed()
         return endpoint
 
     def update(self, endpoint: Endpoint, spec: EndpointSpec) -> None:
         """The same endpoint with other labels or readiness; its load and reservations stay."""
         endpoint.spec = spec
-        self._index()
+        self._changed()
 
     def remove(self, endpoint: Endpoint) -> None:
         """The endpoint leaves; what is reserved on it is forgotten."""
@@ -93,16 +93,20 @@ class Endpoints:
         self._seat(endpoint.slot, None)
         self._free.append(endpoint.slot)
         endpoint.slot = -1
-        self._index()
+        self._changed()
 
     @property
     def ready_slots(self) -> Slots:
         """Slots of the endpoints that their source calls ready. Not to be written to."""
+        if self._ready_slots is None:
+            self._ready_slots = np.array([e.slot for e in self if e.spec.ready], np.intp)
         return self._ready_slots
 
     @property
     def slots(self) -> Slots:
         """Slots of all endpoints. Not to be written to."""
+        if self._slots is None:
+            self._slots = np.array([e.slot for e in self], np.intp)
         return self._slots
 
     def matching(self, subset: frozenset[str]) -> Slots:
@@ -178,10 +182,8 @@ class Endpoints:
     def _seat(self, slot: int, endpoint: Endpoint | None) -> None:
         self.by_slot = (*self.by_slot[:slot], endpoint, *self.by_slot[slot + 1 :])
 
-    def _index(self) -> None:
-        self._slots = np.array([e.slot for e in self], np.intp)
-        self._ready_slots = np.array([e.slot for e in self if e.spec.ready], np.intp)
-        self._slots_by_address = None
+    def _changed(self) -> None:
+        self._slots = self._ready_slots = self._slots_by_address = None
 
 
 def _is_column(name: str, value: object) -> bool:
