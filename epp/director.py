@@ -24,7 +24,7 @@ from epp.parse.headers import CONTROL_HEADERS, REQUEST_ID, read_controls
 from epp.parse.model_name import replace_model
 from epp.parse.request import parse_body
 from epp.placement import Placement
-from epp.scheduling.decision import Decision, DecisionLog
+from epp.scheduling.decision import KEPT_CHARACTERS, Decision, DecisionLog
 from epp.scheduling.profile import Profile
 from epp.scrape import load_header
 from epp.types import Api, InferenceRequest, LoadSample, ParsedBody, Prompt
@@ -230,7 +230,7 @@ def _log_request(event: str, request: InferenceRequest | None, **fields: object)
     """A line per request, which only `-v 3` asks for."""
     if _log.isEnabledFor(logging.DEBUG):
         if request is not None:
-            fields = {"request_id": request.id, "model": request.body.model, **fields}
+            fields = {"request_id": request.id, "model": request.body.model[:KEPT_CHARACTERS], **fields}
         _log.debug(event, extra={"fields": fields})
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from epp.config.durations import parse_duration
 from epp.datastore.store import Datastore
 from epp.plugin import UNWATCHED, Watcher
 from epp.plugins.active_request_scorer import ActiveRequestScorer
@@ -18,6 +20,7 @@ from epp.plugins.queue_scorer import QueueScorer
 from epp.plugins.running_requests_size_scorer import RunningRequestsSizeScorer
 from epp.plugins.utilization_detector import (
     KV_CACHE_UTIL_THRESHOLD,
+    METRICS_STALENESS_THRESHOLD,
     QUEUE_DEPTH_THRESHOLD,
     UtilizationDetector,
 )
@@ -35,13 +38,17 @@ Factory = Callable[[Mapping[str, Any], PluginContext], object]
 
 
 def _max_score_picker(parameters: Mapping[str, Any], _: PluginContext) -> MaxScorePicker:
-    return MaxScorePicker(_number(parameters, "maxNumOfEndpoints", 1, int))
+    wanted = parameters.get("maxNumOfEndpoints", 1)
+    if type(wanted) is not int:
+        raise ValueError("maxNumOfEndpoints: has to be an integer")
+    return MaxScorePicker(wanted)  # 0 and less mean 1, as in the reference
 
 
 def _utilization_detector(parameters: Mapping[str, Any], _: PluginContext) -> UtilizationDetector:
     return UtilizationDetector(
-        _number(parameters, "queueDepthThreshold", QUEUE_DEPTH_THRESHOLD, float),
-        _number(parameters, "kvCacheUtilThreshold", KV_CACHE_UTIL_THRESHOLD, float),
+        _number(parameters, "queueDepthThreshold", QUEUE_DEPTH_THRESHOLD),
+        _number(parameters, "kvCacheUtilThreshold", KV_CACHE_UTIL_THRESHOLD, at_most=1.0),
+        _duration(parameters, "metricsStalenessThreshold", METRICS_STALENESS_THRESHOLD),
     )
 
 
@@ -69,10 +76,25 @@ ALWAYS_ON = frozenset(
 )
 
 
-def _number(parameters: Mapping[str, Any], name: str, default: float, kind: type[int] | type[float]) -> Any:
-    """A positive number of `kind`. Raises ValueError for anything else."""
+def _number(parameters: Mapping[str, Any], name: str, default: float, *, at_most: float = math.inf) -> float:
+    """A positive, finite number. Raises ValueError for anything else."""
     value = parameters.get(name, default)
-    fits = isinstance(value, int | kind) and not isinstance(value, bool)
-    if not fits or not 0 < value < math.inf:
-        raise ValueError(f"{name}: has to be a positive {'integer' if kind is int else 'number'}")
-    return value
+    if type(value) not in (int, float) or not 0 < value <= at_most or not math.isfinite(value):
+        raise ValueError(
+            f"{name}: has to be a positive number" + ("" if at_most == math.inf else f" up to {at_most:g}")
+        )
+    return float(value)
+
+
+def _duration(parameters: Mapping[str, Any], name: str, default: float) -> float:
+    """Seconds of a Go duration. Raises ValueError for anything else."""
+    text = parameters.get(name)
+    if text is None:
+        return default
+    seconds = 0.0
+    if isinstance(text, str):
+        with suppress(ValueError):
+            seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ValueError(f'{name}: has to be a positive duration, as in "200ms"')
+    return seconds

@@ -40,7 +40,9 @@ def test_no_type_is_both_made_and_always_on() -> None:
     assert not ALWAYS_ON & FACTORIES.keys()
 
 
-@pytest.mark.parametrize(("parameters", "picked"), [({}, 1), ({"maxNumOfEndpoints": 2}, 2)])
+@pytest.mark.parametrize(
+    ("parameters", "picked"), [({}, 1), ({"maxNumOfEndpoints": 2}, 2), ({"maxNumOfEndpoints": 0}, 1)]
+)
 def test_parameters_of_the_picker(parameters: dict[str, Any], picked: int) -> None:
     plugin = FACTORIES["max-score-picker"](parameters, CONTEXT)
     assert isinstance(plugin, MaxScorePicker)
@@ -67,6 +69,10 @@ def test_parameters_of_the_detector() -> None:
         ("utilization-detector", {"kvCacheUtilThreshold": None}),
         ("utilization-detector", {"kvCacheUtilThreshold": math.nan}),
         ("utilization-detector", {"queueDepthThreshold": math.inf}),
+        ("utilization-detector", {"kvCacheUtilThreshold": 1.5}),
+        ("utilization-detector", {"metricsStalenessThreshold": 200}),
+        ("utilization-detector", {"metricsStalenessThreshold": "soon"}),
+        ("utilization-detector", {"metricsStalenessThreshold": "-1s"}),
     ],
 )
 def test_parameters_that_make_no_sense(name: str, parameters: dict[str, Any]) -> None:

@@ -140,8 +140,7 @@ def test_types_whose_work_is_always_done_may_be_listed() -> None:
         (
             "plugins:\n- type: max-score-picker\n  parameters: {maxNumOfEndpoints: many}\n- type: x\n",
             [
-                "EndpointPickerConfig:4: plugins[0].parameters: "
-                "maxNumOfEndpoints: has to be a positive integer",
+                "EndpointPickerConfig:4: plugins[0].parameters: maxNumOfEndpoints: has to be an integer",
                 'EndpointPickerConfig:6: plugins[1].type: "x" is not a plugin type here',
             ],
         ),
