@@ -1,0 +1,100 @@
+"""One stream's state (RFC 9113, section 5.1), and the memory of closed ones.
+
+A stream exists from its HEADERS until both sides have ended it or one has reset it. What section 5.1 calls
+"half-closed (remote)" is `remote_ended`, "half-closed (local)" is `local_ended`, "closed" is not existing.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import Enum
+from typing import Any
+
+from epp.transport.h2.flow import SendQueue
+from epp.transport.h2.header_blocks import Fields
+
+
+class Stream:
+    """A stream that is not closed. Windows in bytes; a send window may be negative (section 6.9.2)."""
+
+    __slots__ = (
+        "answered",
+        "call",
+        "choked",
+        "content_left",
+        "ending",
+        "held",
+        "id",
+        "local_ended",
+        "moved_at",
+        "owed",
+        "queue",
+        "receive_window",
+        "remote_ended",
+        "send_window",
+        "trailers",
+        "unwanted",
+    )
+
+    def __init__(
+        self, stream_id: int, send_window: int, receive_window: int, content_left: int | None
+    ) -> None:
+        self.id = stream_id
+        self.remote_ended = False
+        self.local_ended = False
+        self.call: Any = None  # whatever the layer above keeps for it
+
+        self.receive_window = receive_window
+        self.owed = 0  # bytes digested for which no credit has been given yet
+        self.content_left = content_left  # what its content-length still promises
+
+        self.send_window = send_window
+        self.queue = SendQueue()
+        self.held = 0  # how much of the queue the tally knows of
+        self.choked = False  # the queue is over its bound, and the layer above waits to be told
+        self.moved_at = 0.0  # when the queue last gave something away, or got its first piece
+        self.answered = False  # HEADERS went out
+        self.ending = False  # nothing more will be queued; trailers follow, if there are any
+        self.trailers: Fields = ()
+        self.unwanted = False  # once our side has ended, the request's rest is of no use
+
+    def __repr__(self) -> str:
+        ends = {
+            (False, False): "open",
+            (True, False): "half-closed (remote)",
+            (False, True): "half-closed (local)",
+        }
+        state = ends.get((self.remote_ended, self.local_ended), "closed")
+        return f"<Stream {self.id} {state} {self.queue!r}>"
+
+
+class Closing(Enum):
+    """How a stream was closed: section 5.1 treats late frames differently."""
+
+    BY_US = "we reset it"
+    BY_PEER = "the peer reset it"
+    ENDED = "both sides ended it"
+
+
+class ClosedStreams:
+    """The latest closed streams, at most `memory` of them."""
+
+    def __init__(self, memory: int) -> None:
+        self._memory = memory
+        self._closed: OrderedDict[int, Closing] = OrderedDict()
+        self._forgotten = 0  # the highest identifier that was dropped
+
+    def add(self, stream_id: int, closing: Closing) -> None:
+        """Remember one; what is said of a stream last counts."""
+        self._closed[stream_id] = closing
+        if len(self._closed) > self._memory:
+            oldest, _ = self._closed.popitem(last=False)
+            self._forgotten = max(self._forgotten, oldest)
+
+    def how(self, stream_id: int) -> Closing | None:
+        """How it was closed; None if it never was open: a later identifier skipped it (section 5.1.1).
+
+        What was forgotten counts as closed by the peer, for which late frames cost the stream alone.
+        """
+        closing = self._closed.get(stream_id)
+        return Closing.BY_PEER if closing is None and stream_id <= self._forgotten else closing
