@@ -8,8 +8,8 @@ read and write streams; a unary one reads one message and writes one, which is t
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from epp.errors import GrpcStatus, ProtocolError
 from epp.logs import FaultLog
@@ -27,7 +27,9 @@ class Call(Protocol):
         """Send messages in this order; returns when the transport has taken them."""
 
 
-Method = Callable[[Call], Awaitable[None]]
+# A coroutine function. A transport may run it outside any task for as long as it waits for nothing but its
+# call; what needs a task from the start, as asyncio.timeout does, comes after an `await asyncio.sleep(0)`.
+Method = Callable[[Call], Coroutine[Any, Any, None]]
 
 
 class Faults:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import grpc
 
+from epp.transport.addresses import UNIX, bind_error, listening_socket
 from epp.transport.calls import Faults, Method
 from epp.transport.certificates import KeyPair
 
@@ -55,7 +55,7 @@ class GrpcioServer:
             else:
                 self.port = self._server.add_secure_port(self.address, _credentials(self._certificate))
         except RuntimeError:
-            raise _bind_error(self.address) from None  # grpc's own says no more than that it failed
+            raise _why(self.address) from None  # grpc's own says no more than that it failed
         await self._server.start()
 
     async def drain(self, grace: float) -> None:
@@ -137,18 +137,11 @@ def _configuration(pair: KeyPair) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(pair.key, pair.certificate)])
 
 
-def _bind_error(address: str) -> OSError:
+def _why(address: str) -> OSError:
     """Why `address` cannot be listened on, found by trying it."""
-    reason = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-    host, _, port = address.rpartition(":")
     try:
-        family, kind, _, _, place = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
+        if not address.startswith(UNIX):
+            listening_socket(address).close()
     except OSError as error:
-        reason = error
-    what = f"port {port} is taken" if reason.errno == errno.EADDRINUSE else reason.strerror
-    return OSError(reason.errno, f"cannot listen on {address}: {what}")
+        return error
+    return bind_error(address, OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)))

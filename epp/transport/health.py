@@ -65,6 +65,7 @@ class Health:
 
     async def _watch(self, call: Call) -> None:
         service = await _service(call)
+        await asyncio.sleep(0)  # `_pause` needs a task
         told = None
         while True:
             stopped = self._stopped.is_set()
