@@ -178,13 +178,15 @@ def cost(call: Callable[[], object], times: int) -> float:
 def measure(counts: list[int], seconds: float) -> dict[str, Any]:
     page = vllm_page()
     header = "TEXT named_metrics.num_requests_waiting=3.0, named_metrics.kv_cache_usage_perc=0.25"
+    places: dict[str, int] = {}
     parts: dict[str, float] = {
-        "read_load": cost(lambda: read_load(page, ENGINES["vllm"]), 2000),
+        "read_load, first page": cost(lambda: read_load(page, ENGINES["vllm"]), 2000),
+        "read_load, later page": cost(lambda: read_load(page, ENGINES["vllm"], places), 2000),
         "parse_load_header": cost(lambda: parse_load_header(header), 20_000),
     }
     rows = []
     with page_servers(max(counts)) as ports:
-        parts["get"] = uvloop.run(get_cost(ports[0], 2000))
+        parts["GET of a page"] = uvloop.run(get_cost(ports[0], 2000))
         for count in counts:
             rows += [uvloop.run(poll(ports[:count], mode, seconds)) for mode in ("busy", "answering", "idle")]
     machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "load": os.getloadavg()}
@@ -193,7 +195,7 @@ def measure(counts: list[int], seconds: float) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     lines = [f"page of {result['page_bytes']} bytes; CPU of one:"]
-    lines += [f"  {name:<20}{us:8.1f} us" for name, us in result["parts_us"].items()]
+    lines += [f"  {name:<22}{us:8.1f} us" for name, us in result["parts_us"].items()]
     lines.append(f"{'endpoints':>10} {'mode':<10} {'pages/s':>9} {'cores':>7} {'us/page':>8}  failures")
     for row in result["polling"]:
         rate, share, each = row["pages_per_second"], row["cpu_share"], row["us_per_page"]

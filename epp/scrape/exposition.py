@@ -112,14 +112,27 @@ def _matchers(body: str, text: str) -> Iterator[tuple[str, str]]:
         at += 1
 
 
+# Where names stood on a server's last page: bytes from its start, by name.
+Places = dict[str, int]
+
+# Bytes before a name's old place where looking for it begins: numbers before it may have become shorter. Half
+# of vLLM's 500 lines may lose two digits.
+_SLACK = 512
+
+_AFTER_NAME = (b"{", b" ", b"\t")
+
+
 class Page:
-    """One page to be read. A search goes on where the last one found its name, and then from the page's
-    start: to ask for names in the page's order is to look through it once.
+    """One page to be read.
+
+    `places` are what reading the last page of the same server left there, and where this one leaves them:
+    where a name stood is where it is looked for first, so that hardly anything of the page is looked at.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._cursor = 0
+    def __init__(self, data: bytes, places: Places | None = None) -> None:
+        # Every line is found by the line feed in front of it. Servers' pages begin with a comment.
+        self._data = data if data.startswith((b"#", b"\n")) else b"\n" + data
+        self._places: Places = {} if places is None else places
 
     def __repr__(self) -> str:
         return f"<Page of {len(self._data)} bytes>"
@@ -127,21 +140,19 @@ class Page:
     def samples(self, selector: Selector) -> list[Sample]:
         """Every readable sample that `selector` means, in order, of at most `MAX_SAMPLES` lines."""
         data = self._data
-        name = selector.name.encode()
+        line = b"\n" + selector.name.encode()
         found: list[Sample] = []
-        at = self._find(name)
-        if at < 0:
-            return found
+        at = self._find(selector.name, line)
         for _ in range(MAX_SAMPLES):
-            end = data.find(b"\n", at)
-            if end < 0 or not data.startswith(name, at):
+            end = data.find(b"\n", at + 1)
+            if at < 0 or end < 0:
                 break
-            rest = data[at + len(name) : end]
+            rest = data[at + len(line) : end]
             read = _read_sample if len(rest) <= _REMEMBERED_BYTES else _read_sample.__wrapped__
             sample = read(rest)
             if sample is not None and (not selector.labels or _carries(sample, selector.labels)):
                 found.append(sample)
-            at = end + 1
+            at = end if data.startswith(line, end) else -1
         return found
 
     def value(self, selector: Selector) -> float | None:
@@ -150,34 +161,30 @@ class Page:
         None if there is none. The rule is the reference's; a data-parallel vLLM has a sample per engine.
         """
         found = self.samples(selector)
-        return max(found, key=_timestamp).value if found else None  # `max` keeps the first of equals
+        if len(found) > 1:
+            return max(found, key=_timestamp).value  # `max` keeps the first of equals
+        return found[0].value if found else None
 
-    def _find(self, name: bytes) -> int:
-        """Where the first sample line of `name` begins; -1: nowhere."""
-        at = self._find_between(name, self._cursor, len(self._data))
-        if at < 0:
-            at = self._find_between(name, 0, self._cursor)
-        if at > 0:
-            self._cursor = at - 1  # the line feed in front, which the next search needs
+    def _find(self, name: str, line: bytes) -> int:
+        """The line feed in front of the first sample line of `name`, -1 if there is none."""
+        place = self._places.get(name, 0) - _SLACK
+        at = self._find_from(line, place) if place > 0 else -1
+        if at < 0 or self._data.startswith(line, self._data.rfind(b"\n", 0, at)):  # not its first line
+            at = self._find_from(line, 0)
+        if at >= 0:
+            self._places[name] = at
         return at
 
-    def _find_between(self, name: bytes, start: int, stop: int) -> int:
+    def _find_from(self, line: bytes, start: int) -> int:
         data = self._data
-        if start == 0 and data.startswith(name) and _ends_name(data, len(name)):
-            return 0
-        line = b"\n" + name
-        at = data.find(line, start, stop)
-        while at >= 0 and not _ends_name(data, at + len(line)):
-            at = data.find(line, at + len(line), stop)
-        return at + 1 if at >= 0 else -1
+        at = data.find(line, start)
+        while at >= 0 and data[at + len(line) : at + len(line) + 1] not in _AFTER_NAME:
+            at = data.find(line, at + 1)
+        return at
 
 
 def _timestamp(sample: Sample) -> float:
     return sample.timestamp
-
-
-def _ends_name(data: bytes, at: int) -> bool:
-    return data[at : at + 1] in (b"{", b" ", b"\t")
 
 
 @lru_cache(_REMEMBERED_LINES)

@@ -195,7 +195,7 @@ class Poller:
         try:
             page = await connection.get(self._settings.path, self._settings.timeout)
             self._observer.scrape_took(name, time.perf_counter() - began)
-            sample = read_load(page, target.engine)
+            sample = read_load(page, target.engine, target.places)
             if sample.waiting is None and sample.running is None and sample.kv_usage is None:
                 return ScrapeError(ScrapeFailure.NO_METRICS, f"no metric of {target.engine.name} on the page")
             now = asyncio.get_running_loop().time()

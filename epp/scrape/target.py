@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from epp.scrape.engines import EngineSpec
+from epp.scrape.exposition import Places
 from epp.scrape.http_client import ScrapeError, ScrapeFailure
 from epp.types import EndpointSpec
 
@@ -40,6 +41,7 @@ class Target:
     def __init__(self, spec: EndpointSpec, engine: EngineSpec) -> None:
         self.spec = spec
         self.engine = engine
+        self.places: Places = {}  # of the metrics on its page
         self.alarm = Alarm()
         self.paged = asyncio.Event()  # its page came once
         self.models_wanted = asyncio.Event()

@@ -182,6 +182,35 @@ def test_a_page_cut_off_anywhere_tells_the_truth_or_nothing() -> None:
         assert Page(VLLM_PAGE[:end]).value(WAITING) in (None, 48.0)
 
 
+# Page after page ------------------------------------------------------------------------------------------
+
+
+@st.composite
+def pages(draw: st.DrawFn) -> bytes:
+    """A page with groups of x, x_y and z of any length, in any order, among others of any length."""
+    groups = []
+    for name in draw(st.permutations(["x", "x_y", "z", "filler_a", "filler_b"])):
+        lines = draw(st.integers(0, 60))
+        comment = draw(st.sampled_from(["", f"# TYPE {name} gauge\n"]))
+        groups.append(comment + "".join(f'{name}{{n="{number}"}} {number}\n' for number in range(lines)))
+    return "".join(groups).encode()
+
+
+@given(st.lists(pages(), min_size=2, max_size=4))
+def test_where_names_stood_before_changes_nothing_of_what_is_read(series: list[bytes]) -> None:
+    places: dict[str, int] = {}
+    for data in series:
+        before, fresh = Page(data, places), Page(data)
+        for name in ("x", "x_y", "z"):
+            assert before.samples(Selector(name)) == fresh.samples(Selector(name))
+
+
+def test_names_are_looked_for_where_they_stood() -> None:
+    places: dict[str, int] = {}
+    Page(VLLM_PAGE, places).value(WAITING)
+    assert VLLM_PAGE[places[WAITING.name] :].startswith(b"\nvllm:num_requests_waiting{")
+
+
 # Any bytes ------------------------------------------------------------------------------------------------
 
 FRAGMENTS = [
@@ -277,4 +306,4 @@ def test_what_is_no_selector_says_why(text: str, complaint: str) -> None:
 
 def test_a_selector_prints_as_it_is_written() -> None:
     assert str(parse_selector("x{k=v,k2='v2'}")) == 'x{k="v",k2="v2"}'
-    assert repr(Page(b"x 1\n")) == "<Page of 4 bytes>"
+    assert repr(Page(b"# page\nx 1\n")) == "<Page of 11 bytes>"
