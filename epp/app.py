@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from epp.sources.file import FileSource
 from epp.transport.certificates import CertificateFiles, KeyPair
 from epp.transport.ext_proc import ext_proc_methods
 from epp.transport.grpcio_server import GrpcioServer
+from epp.transport.h2_server import H2Server
 from epp.transport.health import Health
 from epp.transport.self_signed import own_addresses, own_names, self_signed
 from epp.types import LoadSample
@@ -139,13 +141,18 @@ class App:
         methods = ext_proc_methods(self._open_conversation)
         if settings.health_checking:
             methods |= health.methods()
-        grpc_server = GrpcioServer(
+        server = (
+            partial(H2Server, limit_hit=self._metrics.limit_hit)
+            if settings.transport == "h2"
+            else GrpcioServer
+        )
+        grpc_server = server(
             methods,
             _address(settings.bind_address, settings.grpc_port),
             certificate=_certificate(settings) if settings.secure_serving else None,
             max_body_bytes=settings.max_request_bytes,
         )
-        health_server = GrpcioServer(
+        health_server = server(
             health.methods(),
             _address(settings.bind_address, settings.grpc_health_port),
             certificate=None,

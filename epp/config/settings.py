@@ -83,6 +83,10 @@ class ServeSettings:
     health_checking: bool = flag(
         False, help="Answer grpc.health.v1 on --grpc-port too, for gateways that check the port they use."
     )
+    transport: Literal["grpcio", "h2"] = flag(
+        "grpcio",
+        help="What carries ext_proc: gRPC's own library, or our own HTTP/2, which needs less CPU.",
+    )
     drain_timeout: Seconds = flag(
         Seconds(30),
         help="After SIGTERM: how long open streams may go on. Stay below the pod's "

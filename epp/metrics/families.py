@@ -144,6 +144,9 @@ class Families:
         self.scrape_errors = counter("epp_scrape_errors_total", "Scrapes that told nothing.", "kind")
         self.streams_open = gauge("epp_streams_open", "ext_proc streams open, one for each HTTP request.")
         self.streams = counter("epp_streams_total", "ext_proc streams ended, by what ended them.", "outcome")
+        self.limits = counter(
+            "epp_transport_limits_total", "Bounds of the transport that a peer ran into.", "limit"
+        )
         self.body_bytes = counter("epp_body_bytes_total", "Bytes of bodies that passed.", "direction")
         self.decisions = histogram(
             "epp_decision_duration_seconds",

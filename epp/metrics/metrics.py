@@ -187,6 +187,10 @@ class Metrics:
         """An endpoint's metrics page did not come, or said nothing."""
         self._families.scrape_errors.at(kind).add()
 
+    def limit_hit(self, limit: str) -> None:
+        """A peer ran into a bound of the transport."""
+        self._families.limits.at(limit).add()
+
     def stream_opened(self) -> None:
         """Envoy opened a stream; `stream_ended` must follow."""
         self._families.streams_open.at().add()

@@ -91,6 +91,7 @@ class HeaderReader:
             ) from error
 
 
+@lru_cache(maxsize=64)  # requests of a gateway repeat
 def list_size(fields: Fields) -> int:
     """What SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113, section 6.5.2)."""
     return sum([len(name) + len(value) for name, value in fields]) + _FIELD_OVERHEAD * len(fields)

@@ -23,9 +23,7 @@ _OF_CONNECTIONS = frozenset(
 )
 
 
-@lru_cache(
-    maxsize=256
-)  # by the list itself: those of a gateway repeat, and come from `HeaderReader` as they were
+@lru_cache(maxsize=64)  # requests of a gateway repeat
 def request_flaw(fields: Fields) -> str:
     """What makes a request's header list malformed; "" if nothing does."""
     pseudo: dict[bytes, bytes] = {}

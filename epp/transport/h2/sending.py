@@ -53,6 +53,19 @@ class Sender:
     def data(self, stream: Stream, pieces: Sequence[Buffer], now: float) -> None:
         """Send data, or queue it; `stream.choked` tells that the caller should write no more for now."""
         queue = stream.queue
+        size = sum(map(len, pieces))
+        if (
+            size <= self._max_frame_size
+            and size <= stream.send_window
+            and size <= self._window
+            and not queue.size
+            and not self.held
+        ):  # nearly always: one frame, at once
+            self.output.append(frames.frame_head(size, frames.DATA, 0, stream.id))
+            self.output += pieces
+            stream.send_window -= size
+            self._window -= size
+            return
         if not queue.size:
             stream.moved_at = now
         queue.add(pieces)
