@@ -10,7 +10,9 @@ import logging
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from epp.admission.shedding import Admission
 from epp.datastore.endpoints import Endpoint
@@ -186,7 +188,7 @@ class Director:
         body, tokens = _request_body(asked, request), _tokens(request.body)
         self._profile.placed(request, decision)
         # The placement lives as long as the answer takes, and the prompt's views would hold the whole body.
-        request.body = replace(request.body, prompt=_FORGOTTEN)
+        request.body = msgspec.structs.replace(request.body, prompt=_FORGOTTEN)
         self._decisions.add(request, decision)
         _log_request("placed", request, destination=decision.destination)
         if _is_counted(request):

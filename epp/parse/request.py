@@ -6,8 +6,6 @@ undecoded views of the body.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import numpy as np
 from msgspec import Raw
@@ -55,7 +53,7 @@ def _parse_part(shape: Shape, part: bytes) -> ParsedBody:
     if cut_name in shape.prompt and cut_value:
         text = cut_value[1:] if cut_value[0] == _QUOTE else cut_value
         tokens = prompt.tokens + estimate_tokens(len(text))
-        prompt = replace(prompt, parts=(*prompt.parts, text), tokens=tokens)
+        prompt = msgspec.structs.replace(prompt, parts=(*prompt.parts, text), tokens=tokens)
     return _parsed(shape, whole, fields, _text(fields.model), prompt)
 
 

@@ -12,6 +12,7 @@ general fields (cpu_utilization, application_utilization, ...) say nothing that 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -25,13 +26,21 @@ RESPONSE_HEADER: Final = "endpoint-load-metrics"
 # vLLM's header has 82 characters; this leaves room for other metrics beside, and bounds the work.
 MAX_LENGTH = 4096
 
+# Texts that are remembered: servers say the same again and again, and reading one anew takes 5 us.
+REMEMBERED = 1024
+
 _PREFIX = "named_metrics."
 _json = msgspec.json.Decoder(dict[str, Any])
 
 
 def parse_load_header(value: str) -> LoadSample | None:
     """The load that the header `value` tells; None if it tells none that can be read. Never raises."""
-    form, _, report = value[:MAX_LENGTH].strip().partition(" ")
+    return _parse(value[:MAX_LENGTH])
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _parse(value: str) -> LoadSample | None:
+    form, _, report = value.strip().partition(" ")
     match form.upper():
         case "TEXT":
             metrics = dict(_from_text(report))

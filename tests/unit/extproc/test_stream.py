@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,12 +93,7 @@ class Dialogue:
 
     def says(self, message: Message) -> list[Answer]:
         if self._context is not NO_CONTEXT:
-            message = type(message)(
-                **{
-                    name: getattr(message, name) for name in message.__dataclass_fields__ if name != "context"
-                },
-                context=self._context,
-            )
+            message = msgspec.structs.replace(message, context=self._context)
             self._context = NO_CONTEXT
         answers: list[Answer] = []
         for step in self.stream.receive(message):
