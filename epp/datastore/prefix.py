@@ -115,6 +115,16 @@ class PrefixIndex:
         _set_bits(matched, alive, before)
         return matched[slots]
 
+    def held(self, chain: Chain, slot: int) -> int:
+        """Bytes of the prompt's start that the endpoint at `slot` holds."""
+        bit = 1 << slot
+        held = 0
+        for digest, end in zip(chain.hashes, chain.ends, strict=True):
+            if not self._holders.get(digest, 0) & bit:
+                break
+            held = end
+        return held
+
     def record(self, slot: int, chain: Chain, cache_tokens: float) -> None:
         """`chain` was sent to the endpoint at `slot`, whose KV cache holds `cache_tokens`; NaN: unknown."""
         cache = self._caches.setdefault(slot, _Cache())

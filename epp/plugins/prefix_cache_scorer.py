@@ -34,7 +34,7 @@ class PrefixCacheScorer:
         if not chain.size:
             return
         slot, prefixes = endpoint.slot, self._store.prefixes
-        self._watcher.prefix_matched(int(prefixes.match(chain, np.array([slot]))[0]), chain.size)
+        self._watcher.prefix_matched(prefixes.held(chain, slot), chain.size)
         prefixes.record(slot, chain, float(self._store.endpoints.cache_tokens[slot]))
 
     def _chain(self, request: InferenceRequest) -> Chain:

@@ -257,7 +257,9 @@ class IndexAgainstNaive(RuleBasedStateMachine):
 
     @rule(data=prompts, asked=st.lists(slots, unique=True))
     def match(self, data: bytes, asked: list[int]) -> None:
-        assert matches(self.index, data, *asked) == [self.naive.match(data, slot) for slot in asked]
+        expected = [self.naive.match(data, slot) for slot in asked]
+        assert matches(self.index, data, *asked) == expected
+        assert [self.index.held(chain(data), slot) for slot in asked] == expected
 
     @invariant()
     def it_holds_what_the_naive_one_holds(self) -> None:
