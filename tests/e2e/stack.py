@@ -155,6 +155,10 @@ class Picker(Process):
     async def ready(self) -> bool:
         return await answers(self._http, "/readyz")
 
+    async def page(self, path: str) -> str:
+        """What a page of the side door says."""
+        return (await self._http.get(path)).raise_for_status().text
+
     async def endpoints(self) -> dict[str, dict[str, Any]]:
         """/debug/endpoints by address."""
         return {each["address"]: each for each in (await self._http.get("/debug/endpoints")).json()}
@@ -168,8 +172,8 @@ class Picker(Process):
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels, 0 without any."""
-        page = (await self._http.get("/metrics")).text
-        samples = (sample for family in text_string_to_metric_families(page) for sample in family.samples)
+        families = text_string_to_metric_families(await self.page("/metrics"))
+        samples = (sample for family in families for sample in family.samples)
         return sum(
             sample.value
             for sample in samples
