@@ -15,9 +15,8 @@ REQUEST = b"\x83\x86\x84"
 def fields_of(*blocks: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """The fields of the last of these blocks beyond `REQUEST`, on one connection."""
     peer = Peer()
-    streams = range(1, 2 * len(blocks), 2)
     events = peer.send(
-        *(frame(frames.HEADERS, END_HEADERS, id_, block) for id_, block in zip(streams, blocks))
+        *(frame(frames.HEADERS, END_HEADERS, 2 * at + 1, block) for at, block in enumerate(blocks))
     )
     assert isinstance(events[-1], RequestReceived)
     return events[-1].fields[3:]

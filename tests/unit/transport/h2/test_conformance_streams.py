@@ -1,4 +1,4 @@
-"""RFC 9113, sections 5, 6.8 and 6.9: states of streams, flow control, shutdown. Each test names its section."""
+"""RFC 9113, sections 5, 6.8, 6.9: states of streams, flow control, shutdown. Each test names its section."""
 
 import pytest
 
