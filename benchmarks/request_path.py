@@ -1,10 +1,11 @@
 """What a request costs on its way: CPU time of Envoy and of the picker, throughput and latency.
 
-Three arrangements take turns before the same trivial backend, so that a noisy machine is noisy for all:
+Four arrangements take turns before the same trivial backend, so that a noisy machine is noisy for all:
 
-    envoy     Envoy alone, to any endpoint
-    minimal   Envoy and benchmarks/minimal_picker.py, which is grpc.aio and no decisions
-    epp       Envoy and `epp serve`, which reads, scores, reserves, and scrapes the endpoints
+    envoy        Envoy alone, to any endpoint
+    minimal      Envoy and benchmarks/minimal_picker.py, which is grpc.aio and no decisions
+    epp grpcio   Envoy and `epp serve`, which reads, scores, reserves, and scrapes the endpoints
+    epp h2       the same over our own HTTP/2 transport
 
 Each is driven by a closed loop of clients with small bodies and with large ones. CPU time is read from /proc
 before and after. Prints a table and writes benchmarks/results/request_path.json.
@@ -42,6 +43,7 @@ from epp.types import EndpointSpec
 RESULTS = Path(__file__).parent / "results" / "request_path.json"
 SIZES = {"0.4 KB": 400, "220 KB": 220_000}
 CONCURRENCY = 32
+TRANSPORTS = ("grpcio", "h2")
 ENDPOINTS = 10
 ROUNDS = 4
 PATIENCE = 30.0  # seconds that a part may be late
@@ -100,20 +102,12 @@ def _cpu(arrangement: Arrangement) -> tuple[float, float]:
 
 @contextmanager
 def arrangements(directory: Path) -> Iterator[list[Arrangement]]:
-    """The backend and all three, running and warm."""
-    backend, (minimal, grpc, health, metrics) = free_ports(ENDPOINTS), free_ports(4)
+    """The backend and all arrangements, running and warm."""
+    backend, (minimal,) = free_ports(ENDPOINTS), free_ports(1)
     endpoints = [EndpointSpec(f"server-{index}", "127.0.0.1", port) for index, port in enumerate(backend)]
     write_eds(directory / "eds.json", render_eds(endpoints))
     pool = {"pool": {"name": "bench"}, "endpoints": [_entry(endpoint) for endpoint in endpoints]}
     (directory / "pool.yaml").write_text(yaml.safe_dump(pool))
-    serve = {
-        "pool-file": directory / "pool.yaml",
-        "secure-serving": "false",
-        "bind-address": "127.0.0.1",
-        "grpc-port": grpc,
-        "grpc-health-port": health,
-        "metrics-port": metrics,
-    }
     with ExitStack() as stack:
 
         def start(name: str, argv: list[str], port: int) -> Process:
@@ -121,22 +115,37 @@ def arrangements(directory: Path) -> Iterator[list[Arrangement]]:
 
         start("backend", [*PYTHON, "benchmarks.backend", *map(str, backend)], backend[-1])
         minimal_argv = [*PYTHON, "benchmarks.minimal_picker", str(minimal), f"127.0.0.1:{backend[0]}"]
-        serve_argv = [*PYTHON, "epp", "serve", *(f"--{name}={value}" for name, value in serve.items())]
-        pickers = {
+        pickers: dict[str, tuple[Process | None, int]] = {
             "envoy": (None, 0),
             "minimal": (start("minimal", minimal_argv, minimal), minimal),
-            "epp": (start("epp", serve_argv, grpc), grpc),
         }
+        for transport in TRANSPORTS:
+            grpc, health, metrics = free_ports(3)
+            argv = _serve_argv(directory, transport, grpc, health, metrics)
+            pickers[f"epp {transport}"] = (start(f"epp-{transport}", argv, grpc), grpc)
         found = []
         for name, (picker, port) in pickers.items():
             gateway, admin = free_ports(2)
-            config = directory / f"{name}.json"
+            config = directory / f"{name.replace(' ', '-')}.json"
             config.write_text(json.dumps(_bootstrap(directory, gateway, admin, port)))
             envoy = start(f"{name}-envoy", envoy_argv(find_envoy(), config), gateway)
             found.append(Arrangement(name, gateway, envoy, picker))
         for arrangement in found:
             _warm_up(arrangement)
         yield found
+
+
+def _serve_argv(directory: Path, transport: str, grpc: int, health: int, metrics: int) -> list[str]:
+    flags = {
+        "transport": transport,
+        "pool-file": directory / "pool.yaml",
+        "secure-serving": "false",
+        "bind-address": "127.0.0.1",
+        "grpc-port": grpc,
+        "grpc-health-port": health,
+        "metrics-port": metrics,
+    }
+    return [*PYTHON, "epp", "serve", *(f"--{name}={value}" for name, value in flags.items())]
 
 
 def _entry(endpoint: EndpointSpec) -> dict[str, Any]:
