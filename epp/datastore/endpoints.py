@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Slots = NDArray[np.intp]
+
+T = TypeVar("T", bound=np.generic)
 
 _FIRST_CAPACITY = 16
 
@@ -53,12 +56,13 @@ class Endpoints:
         self.cache_tokens: Floats = np.full(n, np.nan)  # tokens that fit in the KV cache
         self.max_lora: Floats = np.full(n, np.nan)  # adapters that fit in a batch
         self.load_at: Floats = np.full(n, -np.inf)  # when waiting and kv_usage were last told, seconds
-        self.load_interval: Floats = np.zeros(n)  # seconds after which fresh load may be expected
+        self.load_due_at: Floats = np.full(n, -np.inf)  # when more could be expected after that, seconds
         self.in_flight: Ints = np.zeros(n, np.int64)  # requests placed and not yet ended
         self.in_flight_tokens: Ints = np.zeros(n, np.int64)  # their estimated tokens
         self.picked_at: Ints = np.zeros(n, np.int64)  # number of the last pick, for ties
         self.picks: Ints = np.zeros(n, np.int64)  # requests placed since the endpoint came
         self._pick_number = 0
+        self.shown = _Shown(self)
 
     def __repr__(self) -> str:
         return f"<Endpoints {len(self.by_name)} in_flight={int(self.in_flight.sum())}>"
@@ -97,9 +101,9 @@ class Endpoints:
 
     @property
     def ready_slots(self) -> Slots:
-        """Slots of the endpoints that their source calls ready. Not to be written to."""
+        """Slots of the endpoints that their source calls ready, ascending. Not to be written to."""
         if self._ready_slots is None:
-            self._ready_slots = np.array([e.slot for e in self if e.spec.ready], np.intp)
+            self._ready_slots = np.array(sorted(e.slot for e in self if e.spec.ready), np.intp)
         return self._ready_slots
 
     @property
@@ -110,7 +114,7 @@ class Endpoints:
         return self._slots
 
     def matching(self, subset: frozenset[str]) -> Slots:
-        """Slots of the ready endpoints whose "ip" or "ip:port" is in `subset`."""
+        """Slots of the ready endpoints whose "ip" or "ip:port" is in `subset`, ascending."""
         if self._slots_by_address is None:
             self._slots_by_address = _by_address(e for e in self if e.spec.ready)
         known = self._slots_by_address
@@ -138,11 +142,11 @@ class Endpoints:
             self.cache_tokens[slot] = sample.block_size * sample.num_blocks
         if sample.waiting is not None or sample.kv_usage is not None:
             self.load_at[slot] = now
-            self.load_interval[slot] = interval
+            self.load_due_at[slot] = now + interval
 
-    def fresh(self, slots: Slots, now: float, threshold: float) -> Mask:
+    def fresh(self, slots: Slots | slice, now: float, threshold: float) -> Mask:
         """Which of `slots` told their load within `threshold` seconds of when it could be expected."""
-        return now - self.load_at[slots] <= threshold + self.load_interval[slots]
+        return self.load_due_at[slots] >= now - threshold
 
     # Reservations ----------------------------------------------------------------------------------------
 
@@ -168,8 +172,8 @@ class Endpoints:
     def _reset(self, slot: int) -> None:
         for name in ("waiting", "running", "kv_usage", "cache_tokens", "max_lora"):
             getattr(self, name)[slot] = np.nan
-        self.load_at[slot] = -np.inf
-        for name in ("load_interval", "in_flight", "in_flight_tokens", "picked_at", "picks"):
+        self.load_at[slot] = self.load_due_at[slot] = -np.inf
+        for name in ("in_flight", "in_flight_tokens", "picked_at", "picks"):
             getattr(self, name)[slot] = 0
 
     def _grow(self) -> None:
@@ -177,6 +181,7 @@ class Endpoints:
         for name, column in list(self._columns()):
             setattr(self, name, np.concatenate([column, np.zeros(old, column.dtype)]))
         self.by_slot += (None,) * old
+        self.shown = _Shown(self)
         self._free = list(range(2 * old - 1, old - 1, -1))
 
     def _seat(self, slot: int, endpoint: Endpoint | None) -> None:
@@ -200,19 +205,43 @@ def _by_address(endpoints: Iterable[Endpoint]) -> dict[str, list[int]]:
     return slots
 
 
+class _Shown:
+    """The columns that scorers see, as they are and not to be written to."""
+
+    __slots__ = ("in_flight", "in_flight_tokens", "kv_usage", "max_lora", "picked_at", "running", "waiting")
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self.waiting = _read_only(endpoints.waiting)
+        self.running = _read_only(endpoints.running)
+        self.kv_usage = _read_only(endpoints.kv_usage)
+        self.max_lora = _read_only(endpoints.max_lora)
+        self.in_flight = _read_only(endpoints.in_flight)
+        self.in_flight_tokens = _read_only(endpoints.in_flight_tokens)
+        self.picked_at = _read_only(endpoints.picked_at)
+
+
+def _read_only(column: NDArray[T]) -> NDArray[T]:
+    view = column.view()
+    view.flags.writeable = False
+    return view
+
+
 class Candidates:
     """The endpoints that one request may go to: every attribute is an array, one value per candidate.
 
-    This is what filters and scorers see. `slots` are the candidates' slots in the pool's columns; `now` is
-    the time of the decision in seconds.
+    This is what filters and scorers see. `slots` are the candidates' slots in the pool's columns, ascending;
+    `now` is the time of the decision in seconds. Arrays may show the pool's own columns, and refuse writing.
     """
 
-    __slots__ = ("_endpoints", "now", "slots")
+    __slots__ = ("_endpoints", "_index", "now", "slots")
 
     def __init__(self, endpoints: Endpoints, slots: Slots, now: float) -> None:
         self._endpoints = endpoints
         self.slots = slots
         self.now = now
+        # The first slots without a gap, as in a pool that nobody has left: a slice of a column needs no copy.
+        count = len(slots)
+        self._index = slice(count) if count and slots[count - 1] == count - 1 else slots
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -235,38 +264,38 @@ class Candidates:
     @property
     def waiting(self) -> Floats:
         """Requests queued in the engine; NaN: unknown."""
-        return self._endpoints.waiting[self.slots]
+        return self._endpoints.shown.waiting[self._index]
 
     @property
     def running(self) -> Floats:
         """Requests in the engine's batch; NaN: unknown."""
-        return self._endpoints.running[self.slots]
+        return self._endpoints.shown.running[self._index]
 
     @property
     def kv_usage(self) -> Floats:
         """0..1 of the KV blocks held by running requests; NaN: unknown."""
-        return self._endpoints.kv_usage[self.slots]
+        return self._endpoints.shown.kv_usage[self._index]
 
     @property
     def max_lora(self) -> Floats:
         """Adapters that fit in a batch; NaN: unknown."""
-        return self._endpoints.max_lora[self.slots]
+        return self._endpoints.shown.max_lora[self._index]
 
     @property
     def in_flight(self) -> Ints:
         """Requests placed by this picker and not yet ended."""
-        return self._endpoints.in_flight[self.slots]
+        return self._endpoints.shown.in_flight[self._index]
 
     @property
     def in_flight_tokens(self) -> Ints:
         """Estimated tokens of the requests in flight."""
-        return self._endpoints.in_flight_tokens[self.slots]
+        return self._endpoints.shown.in_flight_tokens[self._index]
 
     @property
     def picked_at(self) -> Ints:
         """Number of the last pick of each; the lowest was not used for longest."""
-        return self._endpoints.picked_at[self.slots]
+        return self._endpoints.shown.picked_at[self._index]
 
     def fresh(self, threshold: float) -> Mask:
         """Which candidates told their load within `threshold` seconds of when it could be expected."""
-        return self._endpoints.fresh(self.slots, self.now, threshold)
+        return self._endpoints.fresh(self._index, self.now, threshold)

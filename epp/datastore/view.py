@@ -67,7 +67,7 @@ def _describe(store: Datastore, endpoint: Endpoint, now: float, staleness: float
         "ready": spec.ready,
         "fresh": bool(columns.fresh(np.array([slot]), now, staleness)[0]),
         "load_age": _known(now - columns.load_at[slot]),
-        "expected_interval": float(columns.load_interval[slot]),
+        "more_load_in": _known(columns.load_due_at[slot] - now),
         "waiting": _known(columns.waiting[slot]),
         "running": _known(columns.running[slot]),
         "kv_usage": _known(columns.kv_usage[slot]),

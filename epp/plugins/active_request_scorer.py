@@ -19,5 +19,5 @@ class ActiveRequestScorer:
     def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
         """1 - in_flight / (the most in flight anywhere); 1 for all when nothing is in flight."""
         in_flight = endpoints.in_flight
-        most = int(in_flight.max(initial=0))
+        most = int(np.maximum.reduce(in_flight, initial=0))
         return 1.0 - in_flight / most if most else np.ones(len(in_flight))

@@ -15,9 +15,9 @@ def least_is_best(values: Floats) -> Floats:
     if not len(values):
         return values
     low, high = np.fmin.reduce(values), np.fmax.reduce(values)
-    if not high > low:
-        unknown = np.isnan(values)
-        return np.ones(len(values)) if unknown.all() else np.where(unknown, 0.0, 1.0)
-    scores: Floats = (high - values) / (high - low)
-    scores[np.isnan(scores)] = 0.0
-    return scores
+    if high > low:
+        scores: Floats = np.fmax((high - values) / (high - low), 0.0)  # of NaN and 0 fmax takes 0
+        return scores
+    if low == high:
+        return np.equal(values, low).astype(np.float64)
+    return np.ones(len(values))  # all unknown

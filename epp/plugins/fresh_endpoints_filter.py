@@ -7,6 +7,8 @@ all stay: a guess serves more requests than a refusal.
 
 from __future__ import annotations
 
+import numpy as np
+
 from epp.datastore.endpoints import Candidates, Mask
 from epp.types import InferenceRequest
 
@@ -20,4 +22,4 @@ class FreshEndpointsFilter:
     def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask:
         """True for the fresh ones, or for all if none is."""
         fresh = endpoints.fresh(self._threshold)
-        return fresh if fresh.any() else ~fresh
+        return fresh if np.count_nonzero(fresh) else ~fresh

@@ -24,7 +24,7 @@ class MaxScorePicker:
     def pick(self, totals: Floats, endpoints: Candidates, rng: random.Random) -> Slots:
         """Indexes of the best candidates."""
         if self._max_endpoints == 1:
-            tied = np.flatnonzero(totals >= totals.max() - _EPSILON)
+            tied = np.flatnonzero(totals >= np.maximum.reduce(totals) - _EPSILON)
             return tied if len(tied) == 1 else tied[[endpoints.picked_at[tied].argmin()]]
         ranks = np.round(totals / _EPSILON)
         return np.lexsort((endpoints.picked_at, -ranks))[: self._max_endpoints]

@@ -68,7 +68,7 @@ class Profile:
         removed: dict[str, int] = {}
         for named in self._filters:
             mask = named.plugin.filter(request, candidates)
-            if not mask.all():
+            if np.count_nonzero(mask) < len(mask):
                 kept = candidates.only(mask)
                 removed[named.name] = len(candidates) - len(kept)
                 candidates = kept

@@ -51,7 +51,7 @@ class TestMembership:
         endpoints = Endpoints()
         for number in range(17):
             endpoints.add(spec(number))
-        columns = [getattr(endpoints, name) for name in (*FLOATS, *COUNTS, "load_at", "load_interval")]
+        columns = [getattr(endpoints, name) for name in (*FLOATS, *COUNTS, "load_at", "load_due_at")]
         assert {len(column) for column in columns} == {len(endpoints.by_slot)} == {32}
 
     def test_a_slot_that_is_used_again_starts_unknown(self) -> None:
@@ -156,7 +156,7 @@ class TestLoad:
         endpoints.told(one, LoadSample(waiting=2), now=2.0, interval=0.5)
         slot = one.slot
         assert (endpoints.waiting[slot], endpoints.running[slot], endpoints.kv_usage[slot]) == (2, 8, 0.07)
-        assert (endpoints.load_at[slot], endpoints.load_interval[slot]) == (2.0, 0.5)
+        assert (endpoints.load_at[slot], endpoints.load_due_at[slot]) == (2.0, 2.5)
 
     @pytest.mark.parametrize(
         ("sample", "counts"),
@@ -245,5 +245,6 @@ class TestCandidates:
     def test_a_scorer_cannot_write_through_them(self) -> None:
         endpoints = Endpoints()
         one = endpoints.add(spec(0))
-        Candidates(endpoints, endpoints.slots, now=0.0).in_flight[0] = 9
+        with pytest.raises(ValueError, match="read-only"):
+            Candidates(endpoints, endpoints.slots, now=0.0).in_flight[0] = 9
         assert endpoints.in_flight[one.slot] == 0

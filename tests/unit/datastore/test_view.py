@@ -27,7 +27,7 @@ def test_an_endpoint_of_which_everything_is_known() -> None:
         "ready": True,
         "fresh": True,
         "load_age": 1.0,
-        "expected_interval": INTERVAL,
+        "more_load_in": pytest.approx(INTERVAL - 1),
         "waiting": 3,
         "running": 7,
         "kv_usage": 0.25,
@@ -44,7 +44,7 @@ def test_an_endpoint_of_which_everything_is_known() -> None:
 def test_what_is_not_known_is_none_and_never_zero() -> None:
     [described] = describe_endpoints(store_of(None), NOW, STALENESS)
     assert not described["fresh"]
-    unknown = ("load_age", "waiting", "running", "kv_usage", "cache_tokens", "max_lora")
+    unknown = ("load_age", "more_load_in", "waiting", "running", "kv_usage", "cache_tokens", "max_lora")
     assert [described[name] for name in unknown] == [None] * len(unknown)
     assert described["adapters"] == {"listed": None, "at_hand": [], "in_flight": {}}
     json.dumps(described, allow_nan=False)
