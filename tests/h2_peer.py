@@ -80,7 +80,10 @@ class Peer:
 
     def hear(self) -> list[str]:
         """What the server has written since, one line a frame."""
-        data = b"".join(map(bytes, self.connection.take_output()))
+        return self.read(b"".join(map(bytes, self.connection.take_output())))
+
+    def read(self, data: bytes) -> list[str]:
+        """Whole frames, one line each."""
         lines = []
         while data:
             frame, length = Frame.parse_frame_header(memoryview(data[:9]))

@@ -32,7 +32,7 @@ class Edge(Protocol):
     limits: Limits
     tally: Tally
 
-    def now(self) -> float:
+    def clock(self) -> float:
         """The time of the connection's clock."""
 
     def flush(self) -> None:
@@ -150,7 +150,7 @@ class StreamCall:
             await self._pause()
         if not stream.answered:
             edge.connection.respond(stream, RESPONSE)
-        edge.connection.send(stream, framed(messages), edge.now())
+        edge.connection.send(stream, framed(messages), edge.clock())
         if edge.tally.buffered > edge.limits.buffered_bytes:
             edge.tally.limit_hit("buffered_bytes")
             raise CallError(GrpcStatus.RESOURCE_EXHAUSTED, _TOO_MUCH)

@@ -134,7 +134,7 @@ class Edge(asyncio.Protocol):
         self.limits = server.limits
         self.tally = server.tally
         self.faults = server.faults
-        self.connection = Connection(server.limits, server.tally, self.now())
+        self.connection = Connection(server.limits, server.tally, self.clock())
         self._transport: asyncio.Transport
         self._busy = False  # what is made to be sent will be written when the events are through
         self._closing: asyncio.TimerHandle | None = None
@@ -142,7 +142,7 @@ class Edge(asyncio.Protocol):
     def __repr__(self) -> str:
         return f"<Edge {self.connection!r}>"
 
-    now = staticmethod(time.monotonic)
+    clock = staticmethod(time.monotonic)
 
     # What the event loop tells ---------------------------------------------------------------------------
 
@@ -160,18 +160,18 @@ class Edge(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have come: handle what they mean, then write all answers at once."""
         if not self.connection.closed:
-            self._handle(self.connection.receive(data, self.now()))
+            self._handle(self.connection.receive(data, self.clock()))
 
     def pause_writing(self) -> None:
         """The peer reads more slowly than we write."""
-        self.connection.hold(True, self.now())
+        self.connection.hold(True, self.clock())
         if self._closing is None:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It has caught up."""
         self._transport.resume_reading()
-        self._handle(self.connection.hold(False, self.now()))
+        self._handle(self.connection.hold(False, self.clock()))
 
     def eof_received(self) -> bool:
         """The client will send no more: HTTP/2 has no use for half a connection."""
@@ -191,11 +191,11 @@ class Edge(asyncio.Protocol):
 
     def tick(self) -> None:
         """Some time has passed."""
-        self._handle(self.connection.tick(self.now()))
+        self._handle(self.connection.tick(self.clock()))
 
     def drain(self) -> None:
         """Take no new streams, and close when the open ones are done."""
-        self.connection.drain(self.now())
+        self.connection.drain(self.clock())
         self.flush()
 
     def stop(self) -> None:
@@ -285,5 +285,5 @@ class Edge(asyncio.Protocol):
     def _refuse(self, stream: Stream, refusal: Refusal) -> None:
         self.connection.respond(stream, refusal.fields)
         if refusal.body:
-            self.connection.send(stream, [refusal.body], self.now())
+            self.connection.send(stream, [refusal.body], self.clock())
         self.connection.end(stream)
