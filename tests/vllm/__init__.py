@@ -1,0 +1,1 @@
+"""The request path with two real vLLM servers (CPU build): `make test-vllm`."""

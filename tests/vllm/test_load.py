@@ -1,0 +1,136 @@
+"""What the picker believes of vLLM's load is what vLLM says, and load spreads by it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.process import eventually
+from tests.e2e.stack import Gateway, Picker, Pool
+from tests.vllm.server import ADAPTERS, BASE_MODEL, BATCH, BLOCK, Load
+from tests.vllm.stack import PATIENT, Stack, complete, exactly, openai_client
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+REQUESTS = 24
+
+# No page has it: a picker that is told to read the queue there knows it from load headers alone.
+NOWHERE = "--total-queued-requests-metric=no_such_metric"
+
+
+async def test_an_idle_server_is_known(stack: Stack) -> None:
+    endpoints = await stack.picker.endpoints()
+    for server in stack.servers:
+        seen = endpoints[server.address]
+        cache = (await server.page()).labels("vllm:cache_config_info")
+        assert int(cache["block_size"]) == BLOCK
+        assert seen["cache_tokens"] == int(cache["num_gpu_blocks"]) * BLOCK
+        assert seen["max_lora"] == len(ADAPTERS)
+        assert seen["models"] == [BASE_MODEL]
+        assert seen["adapters"]["listed"] == sorted(ADAPTERS)
+        assert seen["fresh"]
+        assert Load(seen["running"], seen["waiting"], seen["kv_usage"]) == Load(0, 0, 0)
+
+
+async def test_the_picker_sees_a_full_server_as_it_is(stack: Stack, found: list[str]) -> None:
+    moments: list[dict[str, Load]] = []
+
+    async def seen_as_said() -> bool:
+        """Both batches are full, the rest waits, and the picker says what they said before and after."""
+        before, seen, after = await stack.loads(), await stack.seen_loads(), await stack.loads()
+        full = all(load.running == BATCH for load in before.values())
+        all_there = sum(load.running + load.waiting for load in before.values()) == REQUESTS
+        if full and all_there and all(_same_queue(before[each], seen[each], after[each]) for each in before):
+            assert all(0 < seen[each].kv_usage <= after[each].kv_usage for each in seen)  # it grows meanwhile
+            moments.append(seen)
+        return bool(moments)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(complete(stack.client, f"{number} things to see in Lisbon", tokens=200))
+            for number in range(REQUESTS)
+        ]
+        await eventually(seen_as_said, "a moment in which the picker says what full servers say")
+    answers = [task.result() for task in tasks]
+
+    [moment] = moments
+    assert all(answer.completion_tokens == 200 for answer in answers)
+    spread = Counter(answer.server for answer in answers)
+    assert spread == dict.fromkeys(stack.addresses, REQUESTS // 2)
+    found.append(f"{REQUESTS} requests at once spread {sorted(spread.values())}; seen as said: {moment}")
+
+    async def calm() -> bool:
+        return await stack.loads() == await stack.seen_loads() == dict.fromkeys(spread, Load(0, 0, 0))
+
+    await eventually(calm, "the picker's word that all is quiet")
+
+
+def _same_queue(*loads: Load) -> bool:
+    return len({(load.running, load.waiting) for load in loads}) == 1
+
+
+async def test_load_is_taken_from_answers_and_out_of_them(stack: Stack, tmp_path: Path) -> None:
+    pool = Pool(tmp_path / "pool", stack.addresses)
+    async with (
+        Picker(tmp_path, pool, PATIENT, NOWHERE) as picker,
+        Gateway(tmp_path, picker, pool) as gateway,
+        openai_client(gateway.port) as client,
+    ):
+
+        async def queues() -> list[float | None]:
+            return [each["waiting"] for each in (await picker.endpoints()).values()]
+
+        async def all_wait() -> bool:
+            return all(queue is not None and queue > 0 for queue in await queues())
+
+        assert await queues() == [None, None]
+        async with asyncio.TaskGroup() as group:
+            # Of different lengths, so that the first answers come while others wait.
+            for number in range(REQUESTS):
+                group.create_task(complete(client, f"{number} bridges", tokens=20 + 10 * number))
+            await eventually(all_wait, "a queue on both servers, told by answers")
+
+        raw = await client.completions.with_raw_response.create(
+            model=BASE_MODEL, prompt="The last bridge", **exactly(1)
+        )
+        assert "endpoint-load-metrics" not in raw.headers
+        asked = await client.completions.with_raw_response.create(
+            model=BASE_MODEL,
+            prompt="The very last bridge",
+            extra_headers={"endpoint-load-metrics-format": "TEXT"},
+            **exactly(1),
+        )
+        assert asked.headers["endpoint-load-metrics"].startswith("TEXT named_metrics.")
+
+
+async def test_clients_that_go_away_free_the_servers(stack: Stack, found: list[str]) -> None:
+    clients, tokens = 12, 1500
+    before = [await server.page() for server in stack.servers]
+
+    async def read_on(number: int) -> None:
+        stream = await stack.client.completions.create(
+            model=BASE_MODEL, prompt=f"{number} kilometres to go", stream=True, **exactly(tokens)
+        )
+        async for _ in stream:
+            pass
+
+    async def full() -> bool:
+        loads = (await stack.loads()).values()
+        return [(load.running, load.waiting) for load in loads] == [(BATCH, clients / 2 - BATCH)] * 2
+
+    readers = [asyncio.create_task(read_on(number), name=f"reader {number}") for number in range(clients)]
+    await eventually(full, "both servers' being full")
+    assert await stack.picker.in_flight() == clients
+    for reader in readers:
+        reader.cancel()
+    await asyncio.wait(readers)
+    await eventually(stack.is_idle, "idleness with no client left")
+
+    after = [await server.page() for server in stack.servers]
+    name = "vllm:generation_tokens_total"
+    made = sum(page.value(name) for page in after) - sum(page.value(name) for page in before)
+    assert made < clients * tokens / 2
+    found.append(f"{clients} clients left: {made:g} tokens were made of {clients * tokens}")
