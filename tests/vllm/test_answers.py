@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.e2e.process import eventually
 from tests.e2e.stack import Picker, client_of, request_id
@@ -13,7 +14,7 @@ from tests.vllm.stack import Answer, Stack, complete, exactly, openai_client
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PROMPT = "Write as if you were a critic: San Francisco"
-MESSAGES = [
+MESSAGES: list[ChatCompletionMessageParam] = [
     {"role": "system", "content": "You are a critic."},
     {"role": "user", "content": "Where should we eat?"},
 ]

@@ -70,11 +70,12 @@ async def test_a_killed_server_takes_with_it_only_what_it_served(stack: Stack, f
         f" picked {Counter(picked.values())}"
     )
 
-    async def is_out() -> bool:
-        return not (await stack.picker.endpoints())[victim.address]["fresh"]
-
     async def is_back() -> bool:
-        return (await stack.picker.endpoints())[victim.address]["fresh"]
+        fresh: bool = (await stack.picker.endpoints())[victim.address]["fresh"]
+        return fresh
+
+    async def is_out() -> bool:
+        return not await is_back()
 
     await eventually(is_out, "the picker's knowing that a server is gone")
     answers = [await complete(stack.client, f"{number} days of sun") for number in range(4)]
