@@ -14,10 +14,11 @@ from epp.transport.h2 import frames
 from epp.transport.h2.flow import Buffer
 from epp.transport.h2.frames import ErrorCode, H2ConnectionError, H2StreamError, Setting
 from epp.transport.h2.header_blocks import Fields, HeaderReader, list_size
-from epp.transport.h2.limits import Bucket, Limits, Tally
+from epp.transport.h2.lifetime import Lifetime
+from epp.transport.h2.limits import Floods, Limits, Tally
 from epp.transport.h2.requests import content_length, request_flaw, trailers_flaw
 from epp.transport.h2.sending import Sender
-from epp.transport.h2.stream import ClosedStreams, Closing, Stream
+from epp.transport.h2.stream import Closing, Stream, Streams
 
 
 class RequestReceived(NamedTuple):
@@ -79,9 +80,9 @@ class Connection:
         self._sender = Sender(limits, tally)
         self._frames = frames.FrameReader(limits.frame_bytes)
         self._reader = HeaderReader(limits.header_block_bytes)
-        self._streams: dict[int, Stream] = {}
-        self._closed_streams = ClosedStreams(_CLOSED_PER_OPEN * limits.concurrent_streams)
-        self._last_id = 0  # the highest identifier that the peer has used
+        self._streams = Streams(_CLOSED_PER_OPEN * limits.concurrent_streams)
+        self._floods = Floods(limits, now)
+        self._lifetime = Lifetime(limits, now)
         self._final_id: int | None = None  # the last one of a drain: later streams are refused
         self._block: _Block | None = None
         self._receive_window = limits.connection_window
@@ -93,14 +94,6 @@ class Connection:
         self._draining_since: float | None = None
         self._preface = bytearray()
         self._greeted = False  # the peer's preface and its SETTINGS came
-        self._opened_at = self._heard_at = self._unfinished_at = self._idle_since = now
-        self._asked_at: float | None = None
-
-        self._early_resets = Bucket(limits.early_resets, now)
-        self._pings = Bucket(limits.pings, now)
-        self._settings = Bucket(limits.settings, now)
-        self._empty_frames = Bucket(limits.empty_frames, now)
-        self._idle_frames = Bucket(limits.idle_frames, now)
 
         self._handlers = (
             self._on_data,
@@ -118,12 +111,12 @@ class Connection:
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "draining" if self._draining_since is not None else "open"
-        return f"<Connection {state} {len(self._streams)} streams, last {self._last_id}>"
+        return f"<Connection {state} {len(self._streams.open)} streams, last {self._streams.last_id}>"
 
     @property
     def streams(self) -> list[Stream]:
         """The streams that are not closed."""
-        return list(self._streams.values())
+        return list(self._streams.open.values())
 
     # What comes in ---------------------------------------------------------------------------------------
 
@@ -131,16 +124,16 @@ class Connection:
         """What the peer's bytes mean. Never raises: a peer's faults end its streams or the connection."""
         if self.closed:
             return []
-        self._now = self._heard_at = now
-        self._asked_at = None
+        self._now = now
+        self._lifetime.heard(now)
         if not self._frames.pending and self._block is None:
-            self._unfinished_at = now
+            self._lifetime.whole(now)
         try:
             if len(self._preface) < len(frames.PREFACE):
                 data = self._without_preface(data)
             for kind, flags, stream_id, payload in self._frames.feed(data):
                 if self._block is None:
-                    self._unfinished_at = now
+                    self._lifetime.whole(now)
                 try:
                     self._handle(kind, flags, stream_id, payload)
                 except H2StreamError as fault:
@@ -184,7 +177,7 @@ class Connection:
         if kind < len(self._handlers):
             self._handlers[kind](flags, stream_id, payload)
         else:
-            self._idle_frame()  # section 5.5: unknown types are ignored
+            self._count("idle_frames")  # section 5.5: unknown types are ignored
 
     # Section 6.1
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -204,11 +197,12 @@ class Connection:
 
         ended = bool(flags & frames.END_STREAM)
         data = frames.without_padding(flags, payload) if flags & frames.PADDED else payload
-        if not data and not ended and not self._empty_frames.take(self._now):
-            raise self._over("empty_frames")
-        stream = self._streams.get(stream_id)
+        if not data and not ended:
+            self._count("empty_frames")
+        stream = self._streams.open.get(stream_id)
         if stream is None:
-            self._late(stream_id)
+            self._streams.check_late(stream_id)
+            self._count("idle_frames")
             return
         if stream.remote_ended:  # section 5.1, half-closed (remote)
             raise H2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA after END_STREAM")
@@ -254,21 +248,21 @@ class Connection:
             raise self._fault(stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
         if flaw := _priority_flaw(stream_id, payload):
             raise self._fault(stream_id, ErrorCode.PROTOCOL_ERROR, flaw)
-        self._idle_frame()
+        self._count("idle_frames")
 
     # Section 6.4
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
-        stream = self._streams.get(stream_id)
+        stream = self._streams.open.get(stream_id)
         if stream is None:
-            self._check_not_idle(stream_id)
-            self._idle_frame()
+            self._streams.check_not_idle(stream_id)
+            self._count("idle_frames")
             return
         self._close(stream, Closing.BY_PEER)
         self._events.append(StreamLost(stream))
-        if not stream.answered and not self._early_resets.take(self._now):
-            raise self._over("early_resets")
+        if not stream.answered:
+            self._count("early_resets")
 
     # Section 6.5
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -276,8 +270,7 @@ class Connection:
             raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "SETTINGS for a stream")
         if len(payload) % 6 or (flags & frames.ACK and payload):
             raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
-        if not self._settings.take(self._now):
-            raise self._over("settings")
+        self._count("settings")
         if flags & frames.ACK:
             return  # what our settings bound was bounded already, from the greeting on
         change = sum([self._sender.apply(*item) for item in frames.read_settings(payload)])
@@ -295,8 +288,7 @@ class Connection:
             raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PING for a stream")
         if len(payload) != 8:
             raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PING of a wrong size")
-        if not self._pings.take(self._now):
-            raise self._over("pings")
+        self._count("pings")
         if not flags & frames.ACK:
             self._sender.output.append(frames.ping_frame(payload, ack=True))
         elif payload == _DRAIN_PING:
@@ -308,13 +300,13 @@ class Connection:
             raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "GOAWAY for a stream")
         if len(payload) < 8:
             raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY too short")
-        self._idle_frame()
+        self._count("idle_frames")
 
     # Section 6.9
     def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
-        self._idle_frame()
+        self._count("idle_frames")
         increment = frames.read_number(payload) & frames.MAX_WINDOW
         if not stream_id:
             if not increment:
@@ -322,9 +314,9 @@ class Connection:
             if self._sender.credit(increment):
                 self._moved(self._sender.move_all(self._now))
             return
-        stream = self._streams.get(stream_id)
+        stream = self._streams.open.get(stream_id)
         if stream is None:
-            self._check_not_idle(stream_id)  # section 5.1, closed: late credit is ignored
+            self._streams.check_not_idle(stream_id)  # section 5.1, closed: late credit is ignored
             return
         if not increment:
             raise H2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "a credit of 0")
@@ -350,13 +342,14 @@ class Connection:
     def _header_block(self, stream_id: int, end_stream: bool, block: bytes, flaw: str) -> None:
         """Section 8.1: a whole header block begins a request or, as trailers, ends one."""
         fields = self._reader.read(block)  # first, whatever follows: section 4.3
-        stream = self._streams.get(stream_id)
+        stream = self._streams.open.get(stream_id)
         if stream is not None:
             self._trailers(stream, end_stream, fields)
-        elif stream_id <= self._last_id:
-            self._late(stream_id)
+        elif stream_id <= self._streams.last_id:
+            self._streams.check_late(stream_id)
+            self._count("idle_frames")
         else:
-            self._last_id = stream_id
+            self._streams.last_id = stream_id
             self._request(stream_id, end_stream, fields, flaw or request_flaw(fields))
 
     def _request(self, stream_id: int, end_stream: bool, fields: Fields, flaw: str) -> None:
@@ -366,7 +359,7 @@ class Connection:
             return
         if flaw:
             raise H2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, flaw)
-        if len(self._streams) >= self._limits.concurrent_streams:  # section 5.1.2
+        if len(self._streams.open) >= self._limits.concurrent_streams:  # section 5.1.2
             self._tally.limit_hit("concurrent_streams")
             raise H2StreamError(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
         length = content_length(fields)
@@ -374,7 +367,7 @@ class Connection:
             raise H2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "the content-length is wrong")
         stream = Stream(stream_id, self._sender.initial_window, self._limits.stream_window, length)
         stream.remote_ended = end_stream
-        self._streams[stream_id] = stream
+        self._streams.open[stream_id] = stream
         if list_size(fields) > self._limits.header_list_bytes:
             self._tally.limit_hit("header_list_bytes")
             self.respond(stream, _TOO_LARGE)
@@ -396,31 +389,12 @@ class Connection:
 
     # Streams ---------------------------------------------------------------------------------------------
 
-    def _late(self, stream_id: int) -> None:
-        """DATA or HEADERS for a stream that is not open (section 5.1, idle and closed)."""
-        self._check_not_idle(stream_id)
-        match self._closed_streams.how(stream_id):
-            case Closing.BY_US:
-                self._idle_frame()  # it was under way when we reset the stream
-            case Closing.BY_PEER:
-                raise H2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "a frame after RST_STREAM")
-            case Closing.ENDED:
-                raise H2ConnectionError(ErrorCode.STREAM_CLOSED, "a frame after END_STREAM")
-            case None:
-                # Section 5.1.1: it was closed by the first use of a higher identifier.
-                raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "identifiers of streams must grow")
-
-    def _check_not_idle(self, stream_id: int) -> None:
-        """Section 5.1, idle: only HEADERS and PRIORITY may come. Stream 0 and even ones are never opened."""
-        if stream_id > self._last_id or not stream_id & 1:
-            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame for an idle stream")
-
     def _end_remote(self, stream: Stream) -> None:
         stream.remote_ended = True
         self._close_if_ended(stream)
 
     def _close_if_ended(self, stream: Stream) -> None:
-        if not stream.local_ended or stream.id not in self._streams:
+        if not stream.local_ended or stream.id not in self._streams.open:
             return
         if stream.remote_ended:
             self._close(stream, Closing.ENDED)
@@ -429,44 +403,41 @@ class Connection:
             self._reset(stream.id, ErrorCode.NO_ERROR)
 
     def _close(self, stream: Stream, closing: Closing) -> None:
-        stream.local_ended = stream.remote_ended = True
-        self._closed_streams.add(stream.id, closing)
+        self._streams.close(stream.id, closing)
         self._sender.forget(stream)
-        del self._streams[stream.id]
-        if not self._streams:
-            self._idle_since = self._now
+        if not self._streams.open:
+            self._lifetime.idle(self._now)
             if self._final_id is not None:
                 self.closed = True  # the drain is over
 
     def _reset(self, stream_id: int, code: ErrorCode) -> None:
         """Section 6.4."""
         self._sender.output.append(frames.rst_stream_frame(stream_id, code))
-        stream = self._streams.get(stream_id)
+        stream = self._streams.open.get(stream_id)
         if stream is None:
-            self._closed_streams.add(stream_id, Closing.BY_US)
+            self._streams.close(stream_id, Closing.BY_US)
         else:
             self._close(stream, Closing.BY_US)
 
     def _fail_stream(self, fault: H2StreamError) -> None:
         """Section 5.4.2. Streams that a client makes us reset cost as much as those that it resets itself."""
-        stream = self._streams.get(fault.stream_id)
+        stream = self._streams.open.get(fault.stream_id)
         self._reset(fault.stream_id, fault.code)
         if stream is not None:
             self._events.append(StreamLost(stream))
-        if not self._early_resets.take(self._now):
-            raise self._over("early_resets")
+        self._count("early_resets")
 
     def _fail(self, code: ErrorCode, message: str) -> None:
         """Section 5.4.1: GOAWAY with the last stream that was looked at, and no more is read."""
         self.closed = True
-        for stream in list(self._streams.values()):
+        for stream in list(self._streams.open.values()):
             self._close(stream, Closing.BY_US)
             self._events.append(StreamLost(stream))
-        self._sender.output.append(frames.goaway_frame(self._last_id, code, message))
+        self._sender.output.append(frames.goaway_frame(self._streams.last_id, code, message))
 
     def _fault(self, stream_id: int, code: ErrorCode, message: str) -> Exception:
         """A stream's fault if there is the stream: RST_STREAM must not be sent for an idle one."""
-        if stream_id in self._streams:
+        if stream_id in self._streams.open:
             return H2StreamError(stream_id, code, message)
         return H2ConnectionError(code, message)
 
@@ -474,15 +445,15 @@ class Connection:
         self._tally.limit_hit(limit)
         return H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, f"over the limit of {limit}")
 
-    def _idle_frame(self) -> None:
-        if not self._idle_frames.take(self._now):
-            raise self._over("idle_frames")
+    def _count(self, limit: str) -> None:
+        if not self._floods.count(limit, self._now):
+            raise self._over(limit)
 
     # Credit ----------------------------------------------------------------------------------------------
 
     def _change_windows(self, change: int) -> None:
         """Section 6.9.2: INITIAL_WINDOW_SIZE changes the windows of open streams too."""
-        for stream in list(self._streams.values()):
+        for stream in list(self._streams.open.values()):
             try:
                 self._sender.credit_stream(stream, change, self._now)
             except H2StreamError as fault:
@@ -533,7 +504,7 @@ class Connection:
     def abandon(self) -> list[Event]:
         """The peer is gone: so are all its streams."""
         self.closed = True
-        for stream in list(self._streams.values()):
+        for stream in list(self._streams.open.values()):
             self._close(stream, Closing.BY_PEER)
             self._events.append(StreamLost(stream))
         return self._take_events()
@@ -571,45 +542,33 @@ class Connection:
 
     def _end_drain(self) -> None:
         if self._draining_since is not None and self._final_id is None:
-            self._final_id = self._last_id
-            self._sender.output.append(frames.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
-            self.closed = not self._streams
+            self._final_id = self._streams.last_id
+            self._sender.output.append(frames.goaway_frame(self._streams.last_id, ErrorCode.NO_ERROR))
+            self.closed = not self._streams.open
 
     def tick(self, now: float) -> list[Event]:
         """What time brings: the ends of handshakes, unfinished frames, silence and stalled streams."""
         if self.closed:
             return []
         self._now = now
-        limits = self._limits
-        if not self._greeted and now - self._opened_at > limits.handshake:
-            self._give_up("handshake")
-        elif (self._frames.pending or self._block) and now - self._unfinished_at > limits.unfinished:
-            self._give_up("unfinished")
-        elif not self._streams and now - self._idle_since > limits.idle:
+        unfinished = self._frames.pending > 0 or self._block is not None
+        if limit := self._lifetime.overdue(now, greeted=self._greeted, unfinished=unfinished):
+            self._tally.limit_hit(limit)
+            self._fail(ErrorCode.ENHANCE_YOUR_CALM, f"over the limit of {limit}")
+            return self._take_events()
+        if self._lifetime.ask(now):
+            self._sender.output.append(frames.ping_frame(_ALIVE_PING, ack=False))
+        if not self._streams.open and self._draining_since is None and self._lifetime.unused(now):
             self._tally.limit_hit("idle")
             self.drain(now)
         if self._draining_since is not None and now - self._draining_since > _DRAIN_PATIENCE:
             self._end_drain()
-        self._keep_alive(now)
-        for stream in list(self._streams.values()):
-            if stream.queue.size and now - stream.moved_at > limits.stalled:
+        for stream in list(self._streams.open.values()):
+            if stream.queue.size and now - stream.moved_at > self._limits.stalled:
                 self._tally.limit_hit("stalled")
                 self._reset(stream.id, ErrorCode.ENHANCE_YOUR_CALM)
                 self._events.append(StreamLost(stream))
         return self._take_events()
-
-    def _keep_alive(self, now: float) -> None:
-        if self._asked_at is not None:
-            if now - self._asked_at > self._limits.keepalive_answer:
-                self._give_up("keepalive")
-        elif self._greeted and now - self._heard_at > self._limits.keepalive:
-            self._asked_at = now
-            self._sender.output.append(frames.ping_frame(_ALIVE_PING, ack=False))
-
-    def _give_up(self, limit: str) -> None:
-        if not self.closed:
-            self._tally.limit_hit(limit)
-            self._fail(ErrorCode.ENHANCE_YOUR_CALM, f"over the limit of {limit}")
 
 
 _PRIORITY_SIZE = 5

@@ -116,6 +116,18 @@ class Bucket:
         return True
 
 
+class Floods:
+    """The buckets of one connection, by the limits' names."""
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        names = ("early_resets", "pings", "settings", "empty_frames", "idle_frames")
+        self._buckets = {name: Bucket(getattr(limits, name), now) for name in names}
+
+    def count(self, limit: str, now: float) -> bool:
+        """Count one event; False if it is one too many."""
+        return self._buckets[limit].take(now)
+
+
 class Tally:
     """What all connections of a server share: the bytes they hold, and whom to tell of a bound hit."""
 

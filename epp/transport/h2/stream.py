@@ -1,4 +1,4 @@
-"""One stream's state (RFC 9113, section 5.1), and the memory of closed ones.
+"""Streams: the state of one, those of a connection, the memory of closed ones (RFC 9113, section 5.1).
 
 A stream exists from its HEADERS until both sides have ended it or one has reset it. What section 5.1 calls
 "half-closed (remote)" is `remote_ended`, "half-closed (local)" is `local_ended`, "closed" is not existing.
@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from epp.transport.h2.flow import SendQueue
+from epp.transport.h2.frames import ErrorCode, H2ConnectionError, H2StreamError
 from epp.transport.h2.header_blocks import Fields
 
 
@@ -98,3 +99,39 @@ class ClosedStreams:
         """
         closing = self._closed.get(stream_id)
         return Closing.BY_PEER if closing is None and stream_id <= self._forgotten else closing
+
+
+class Streams:
+    """The streams of one connection by their identifiers."""
+
+    def __init__(self, memory: int) -> None:
+        """Remembers how the latest `memory` streams were closed."""
+        self.open: dict[int, Stream] = {}
+        self.last_id = 0  # the highest identifier that the peer has used
+        self._closed = ClosedStreams(memory)
+
+    def close(self, stream_id: int, closing: Closing) -> None:
+        """Take a stream out, if it is there, and remember how it ended."""
+        self._closed.add(stream_id, closing)
+        stream = self.open.pop(stream_id, None)
+        if stream is not None:
+            stream.local_ended = stream.remote_ended = True
+
+    def check_not_idle(self, stream_id: int) -> None:
+        """Section 5.1, idle: only HEADERS and PRIORITY may come. Stream 0 and even ones are never opened."""
+        if stream_id > self.last_id or not stream_id & 1:
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame for an idle stream")
+
+    def check_late(self, stream_id: int) -> None:
+        """DATA or HEADERS for a stream that is not open (section 5.1, idle and closed); may be ignored."""
+        self.check_not_idle(stream_id)
+        match self._closed.how(stream_id):
+            case Closing.BY_US:
+                return  # it was under way when we reset the stream
+            case Closing.BY_PEER:
+                raise H2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "a frame after RST_STREAM")
+            case Closing.ENDED:
+                raise H2ConnectionError(ErrorCode.STREAM_CLOSED, "a frame after END_STREAM")
+            case None:
+                # Section 5.1.1: it was closed by the first use of a higher identifier.
+                raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "identifiers of streams must grow")
