@@ -173,8 +173,8 @@ class StreamCall:
             waited_for = resume(argument)
         except StopIteration:
             self._finish(GrpcStatus.OK, "")
-        except asyncio.CancelledError:
-            self._leave()
+        except asyncio.CancelledError as error:
+            self._fail(error)
         except Exception as error:  # the border: whatever breaks one stream breaks no other
             self._fail(error)
         else:
@@ -186,15 +186,19 @@ class StreamCall:
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
-            self._leave()
+            self._fail(asyncio.CancelledError())
         elif (error := task.exception()) is None:
             self._finish(GrpcStatus.OK, "")
         elif isinstance(error, Exception):
             self._fail(error)
         self._edge.flush()
 
-    def _fail(self, error: Exception) -> None:
-        self._finish(*self._edge.faults.status(error))
+    def _fail(self, error: Exception | asyncio.CancelledError) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            # Nothing but `cancel` should, and then the call is over; if something did, the client must know.
+            self._finish(GrpcStatus.UNAVAILABLE, "the endpoint picker gave the call up")
+        else:
+            self._finish(*self._edge.faults.status(error))
 
     def _finish(self, status: int, message: str) -> None:
         if not self._over:

@@ -180,6 +180,21 @@ async def test_stop_tells_its_status_and_cancels() -> None:
     assert bench.says(b"late") == []
 
 
+@pytest.mark.parametrize("as_task", [False, True])
+async def test_method_that_is_cancelled_by_something_else_still_has_a_status(as_task: bool) -> None:
+    async def method(call: Call) -> None:
+        await call.read()
+        if as_task:
+            await asyncio.sleep(0)
+        raise asyncio.CancelledError
+
+    bench = Bench(method)
+    bench.opens()
+    lines = bench.says(b"one")
+    await bench.settled()
+    assert "grpc-status=14" in (lines + bench.hear())[0]
+
+
 async def test_method_that_ends_at_once() -> None:
     async def method(call: Call) -> None:
         await call.write([b"bye"])
