@@ -137,6 +137,29 @@ async def test_what_is_no_grpc_gets_an_http_answer(fields: list[Field], heard: s
         assert lines[1].endswith("END") or (await client.hears("DATA")) == ["DATA 1 0 END"]
 
 
+GET = [(":method", "GET"), *REQUEST[1:]]
+
+
+async def test_any_http_client_meets_flow_control_and_the_limit_of_streams() -> None:
+    """Answers to what is no gRPC have bodies, so that checkers of HTTP/2 can see them wait for credit."""
+    async with serving() as server, talking(server) as client:
+        client.tell(settings((Setting.INITIAL_WINDOW_SIZE, 0)))
+        last = 2 * server.limits.concurrent_streams + 1
+        for stream in range(1, last + 1, 2):
+            client.tell(client.request(stream, GET, end=True))
+        assert (await client.hears("RST_STREAM"))[-1] == f"RST_STREAM {last} REFUSED_STREAM"
+        client.tell(frames.window_update_frame(1, 1))
+        assert (await client.hears("DATA"))[-1] == "DATA 1 1"
+        client.tell(settings((Setting.INITIAL_WINDOW_SIZE, 3)))
+        assert (await client.hears("DATA"))[-1] == "DATA 1 3"
+
+
+async def test_body_of_what_is_no_grpc_is_read_and_its_length_checked() -> None:
+    async with serving() as server, talking(server) as client:
+        client.tell(client.request(1, [*REQUEST, ("content-length", "1")]), data(1, b"test", END_STREAM))
+        assert (await client.hears("RST_STREAM"))[-1] == "RST_STREAM 1 PROTOCOL_ERROR"
+
+
 async def test_status_alone_and_the_rest_is_not_wanted() -> None:
     async with serving() as server, talking(server) as client:
         fields = [*GRPC[:2], (":path", "/test/Unknown"), GRPC[3]]
