@@ -112,7 +112,9 @@ def judge(done: list[tuple[Case, Answer]]) -> Counter[tuple[int, str]]:
         reason = answer.header("x-inference-error-reason")
         server = answer.header("x-served-by")
         tally[answer.status, "server" if server else reason or "envoy"] += 1
-        assert answer.status < 500 or server, (case.kind, case.data[:300], answer)
+        # A server that hangs up on a request which goes on too long for it is no fault of the picker.
+        hung_up = b"reset reason: connection termination" in answer.rest
+        assert answer.status < 500 or server or hung_up, (case.kind, case.data[:300], answer)
         if reason:
             assert answer.status == 400
             assert answer.header("content-type") == "application/json"

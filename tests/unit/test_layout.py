@@ -19,6 +19,12 @@ UNTESTED = {
 OF_SEVERAL = {
     "test_hermetic_cases.py": "the reference's cases over a whole conversation",
     "test_layout.py": "this one",
+    "transport/h2/test_conformance_frames.py": "RFC 9113, sections 4 and 6, over the whole core",
+    "transport/h2/test_conformance_hpack.py": "RFC 7541 over the whole core",
+    "transport/h2/test_conformance_requests.py": "RFC 9113, section 8, over the whole core",
+    "transport/h2/test_conformance_streams.py": "RFC 9113, sections 3 and 5, over the whole core",
+    "transport/test_differential.py": "both servers beside each other",
+    "transport/test_servers.py": "what both servers have to do",
     "wire/test_protos.py": "the .proto files and the code generated from them",
 }
 
