@@ -70,13 +70,49 @@ FRAMES = st.one_of(
     st.binary(max_size=30),
 )
 
+# What a client does that mostly keeps the rules: the act, which of its streams, and a number or data.
+_ACTS = st.tuples(
+    st.sampled_from(["open", "data", "data", "end", "reset", "credit", "credit all", "window", "trailers"]),
+    st.integers(0, 5),
+    st.binary(max_size=300),
+)
+_END = frames.END_STREAM
+
+
+def _lawful(window: int, acts: list[tuple[str, int, bytes]]) -> bytes:
+    """The bytes of a client with this window for its streams."""
+    window_is = frames.Setting.INITIAL_WINDOW_SIZE
+    sent = [frames.PREFACE, frames.settings_frame({window_is: window})]
+    streams = 0
+    for act, which, data in acts:
+        stream = 2 * (which % (streams + 1)) - 1
+        if act == "open" or stream < 0:
+            streams += 1
+            flags = frames.END_HEADERS | (_END if which == 5 else 0)
+            sent.append(frames.frame(frames.HEADERS, flags, 2 * streams - 1, b"\x83\x86\x84"))
+        elif act in ("data", "end"):
+            sent.append(frames.frame(frames.DATA, _END if act == "end" else 0, stream, data))
+        elif act == "reset":
+            sent.append(frames.rst_stream_frame(stream, ErrorCode.CANCEL))
+        elif act == "trailers":
+            sent.append(frames.frame(frames.HEADERS, frames.END_HEADERS | _END, stream, b"\0\1a\1b"))
+        elif act == "window":
+            sent.append(frames.settings_frame({window_is: len(data)}))
+        else:
+            sent.append(frames.window_update_frame(stream if act == "credit" else 0, 1 + len(data)))
+    return b"".join(sent)
+
+
+_LAWFUL = st.builds(_lawful, st.sampled_from([0, 10, 70_000]), st.lists(_ACTS, max_size=30))
+_PREFACE = st.just(frames.PREFACE + frames.settings_frame({}))
+
 # What a client sends, from its first byte on.
 CLIENTS = st.one_of(
-    st.lists(FRAMES, max_size=30).map(
-        lambda sent: frames.PREFACE + frames.settings_frame({}) + b"".join(sent)
-    ),
-    st.lists(FRAMES, max_size=5).map(b"".join),
+    _LAWFUL,
+    st.tuples(_LAWFUL, st.lists(FRAMES, max_size=5).map(b"".join)).map(b"".join),
+    st.tuples(_PREFACE, st.lists(FRAMES, max_size=30).map(b"".join)).map(b"".join),
     st.lists(FRAMES, max_size=5).map(lambda sent: frames.PREFACE + b"".join(sent)),
+    st.lists(FRAMES, max_size=5).map(b"".join),
 )
 
 
