@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -172,11 +172,12 @@ class Picker(Process):
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels, 0 without any."""
-        families = text_string_to_metric_families(await self.page("/metrics"))
-        samples = (sample for family in families for sample in family.samples)
+        lines = [line for line in (await self.page("/metrics")).splitlines() if line.startswith(name)]
+        families = text_string_to_metric_families("\n".join(lines))
         return sum(
             sample.value
-            for sample in samples
+            for family in families
+            for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
@@ -192,7 +193,7 @@ class Picker(Process):
 class Gateway(Process):
     """Envoy with the bootstrap of `epp envoy-config`, asking `picker`; `client` speaks to it.
 
-    `filters` are HTTP filters that come before all others.
+    `amend` may change the configuration of the HTTP connection manager, for gateways that are not ours.
     """
 
     def __init__(
@@ -200,11 +201,11 @@ class Gateway(Process):
         folder: Path,
         picker: Picker,
         pool: Pool,
-        filters: Sequence[Mapping[str, Any]] = (),
+        amend: Callable[[dict[str, Any]], None] = lambda _: None,
         **settings: Any,
     ) -> None:
         port = free_ports(2)
-        self._filters = filters
+        self._amend = amend
         self.settings = GatewaySettings(
             port=port,
             admin_port=port + 1,
@@ -221,8 +222,7 @@ class Gateway(Process):
     async def __aenter__(self) -> Gateway:
         bootstrap = envoy_bootstrap(self.settings)
         [listener] = bootstrap["static_resources"]["listeners"]
-        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-        manager["http_filters"] = [*self._filters, *manager["http_filters"]]
+        self._amend(listener["filter_chains"][0]["filters"][0]["typed_config"])
         self._bootstrap.write_text(json.dumps(bootstrap))
         await super().__aenter__()
         return self

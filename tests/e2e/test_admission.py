@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -114,26 +114,25 @@ async def test_the_least_loaded_endpoint_is_picked(stack: Stack) -> None:
         assert response.headers["x-served-by"] == stack.sim.addresses[free]
 
 
-def hint_from_header() -> Mapping[str, Any]:
+def hint_from_header(manager: dict[str, Any]) -> None:
     """Turns the header x-test-subset into the subset hint, as one string."""
-    rule = {
-        "header": "x-test-subset",
-        "on_header_present": {
-            "metadata_namespace": SUBSET_NAMESPACE,
-            "key": SUBSET_KEY,
-            "type": "STRING",
-        },
-        "remove": True,
-    }
+    value = {"metadata_namespace": SUBSET_NAMESPACE, "key": SUBSET_KEY, "type": "STRING"}
+    rule = {"header": "x-test-subset", "on_header_present": value, "remove": True}
     config = {"@type": f"{_HTTP}.header_to_metadata.v3.Config", "request_rules": [rule]}
-    return {"name": "envoy.filters.http.header_to_metadata", "typed_config": config}
+    manager["http_filters"].insert(
+        0, {"name": "envoy.filters.http.header_to_metadata", "typed_config": config}
+    )
 
 
-def constant_hint(addresses: Sequence[str]) -> Mapping[str, Any]:
+def constant_hint(*addresses: str) -> Callable[[dict[str, Any]], None]:
     """Gives every request this subset hint, as a list."""
     entry = {"metadata_namespace": SUBSET_NAMESPACE, "value": {SUBSET_KEY: list(addresses)}}
     config = {"@type": f"{_HTTP}.set_metadata.v3.Config", "metadata": [entry]}
-    return {"name": "envoy.filters.http.set_metadata", "typed_config": config}
+
+    def amend(manager: dict[str, Any]) -> None:
+        manager["http_filters"].insert(0, {"name": "envoy.filters.http.set_metadata", "typed_config": config})
+
+    return amend
 
 
 @pytest.mark.parametrize("mode", ["FULL_DUPLEX_STREAMED", "STREAMED", "BUFFERED", "NONE"])
@@ -142,7 +141,7 @@ async def test_only_endpoints_of_the_subset_are_picked(
 ) -> None:
     one, two, three = stack.sim.addresses
     folder = tmp_path_factory.mktemp("subset")
-    front = Gateway(folder, stack.picker, stack.pool, [hint_from_header()], request_body_mode=mode)
+    front = Gateway(folder, stack.picker, stack.pool, hint_from_header, request_body_mode=mode)
     async with front:
         for hint, allowed in (
             (one, {one}),
@@ -162,7 +161,7 @@ async def test_a_subset_that_nobody_is_in_is_503(
     stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("nobody")
-    front = Gateway(folder, stack.picker, stack.pool, [constant_hint(["10.0.0.1:80", "10.0.0.2:80"])])
+    front = Gateway(folder, stack.picker, stack.pool, constant_hint("10.0.0.1:80", "10.0.0.2:80"))
     async with front:
         for body in (completion(), None):
             refused = await ask(front.client, COMPLETIONS if body else "/v1/models", body)
@@ -174,7 +173,7 @@ async def test_a_subset_that_nobody_is_in_is_503(
 
 async def test_a_list_is_a_subset_too(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
     allowed = stack.sim.addresses[::2]
-    front = Gateway(tmp_path_factory.mktemp("list"), stack.picker, stack.pool, [constant_hint(allowed)])
+    front = Gateway(tmp_path_factory.mktemp("list"), stack.picker, stack.pool, constant_hint(*allowed))
     async with front:
         answers = [await ask(front.client, "/v1/models") for _ in range(6)]
     assert {answer.headers["x-served-by"] for answer in answers} == set(allowed)

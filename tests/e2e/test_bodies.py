@@ -10,7 +10,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from epp.gateway.settings import BodyModeName
 from tests.e2e.asks import CHAT, COMPLETIONS, ask, completion, connection, http_head, picked_for
 from tests.e2e.backend import Backend, Seen, backends, echo
 from tests.e2e.process import eventually
-from tests.e2e.stack import Gateway, Picker, Pool, client_of
+from tests.e2e.stack import Gateway, Picker, Pool, client_of, request_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,8 +30,7 @@ MODES = get_args(BodyModeName)
 # Where the picker sees the body before it places the request, and so can rewrite the model.
 READING_MODES = ("FULL_DUPLEX_STREAMED", "BUFFERED", "BUFFERED_PARTIAL")
 
-# Around the size of our own pieces (62,000), of a mebibyte, and beyond all that Envoy holds for a connection
-# (3 MiB), where BUFFERED_PARTIAL shows the picker a part only.
+# Around the size of our own pieces (62,000), of a mebibyte, and beyond what Envoy holds for a connection.
 SIZES = (1, 61_990, 62_100, 1 << 20, 5 << 20)
 
 LIMIT = 64 << 20  # the default of --max-request-bytes, and of what Envoy buffers
@@ -42,8 +42,11 @@ NEW_NAME = json.dumps("a-new-and-longer-näme").encode()
 class World:
     """Two backends, a picker and a gateway for each mode."""
 
-    def __init__(self, servers: list[Backend], picker: Picker, gateways: dict[str, Gateway]) -> None:
+    def __init__(
+        self, servers: list[Backend], pool: Pool, picker: Picker, gateways: dict[str, Gateway]
+    ) -> None:
         self.servers = servers
+        self.pool = pool
         self.picker = picker
         self.gateways = gateways
 
@@ -70,7 +73,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             )
             for mode in MODES
         }
-        yield World(servers, picker, gateways)
+        yield World(servers, pool, picker, gateways)
 
 
 @pytest.fixture(autouse=True)
@@ -285,6 +288,52 @@ async def test_a_chunked_body_with_trailers_arrives_once(world: World, mode: str
         writer.write(http_head(head) + b"%x\r\n%b\r\n0\r\nx-checksum: 1\r\n\r\n" % (len(body), body))
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
     assert world.arrived()[1].body == body
+
+
+def small_buffers(manager: dict[str, Any]) -> None:
+    """A gateway that keeps no more of a body than of a connection: 3 MiB, where ours keeps 64."""
+    del manager["route_config"]["virtual_hosts"][0]["routes"][0]["request_body_buffer_limit"]
+
+
+PROMPT = b'"prompt": "%b"' % (b"p" * (5 << 20))
+
+
+@pytest.mark.parametrize(
+    ("body", "model", "renamed"),
+    [
+        (b'{"model": "old", %b, "user": "u"}' % PROMPT, "old", True),
+        # What has not come yet cannot be known, nor rewritten.
+        (b'{%b, "user": "u", "model": "old"}' % PROMPT, "", False),
+    ],
+    ids=["model first", "model last"],
+)
+async def test_a_part_of_the_body_is_enough_in_buffered_partial_mode(
+    world: World, tmp_path: Path, body: bytes, model: str, renamed: bool
+) -> None:
+    front = Gateway(tmp_path, world.picker, world.pool, small_buffers, request_body_mode="BUFFERED_PARTIAL")
+    id = request_id()
+
+    async def part_by_part() -> AsyncIterator[bytes]:
+        yield body[:-30]
+        await eventually(world.picker.in_flight, "the placement of a request by its first part")
+        yield body[-30:]
+
+    async with front as gateway:
+        response = await gateway.client.post(
+            COMPLETIONS, content=part_by_part(), headers={"x-request-id": id}
+        )
+    assert response.status_code == 200
+    decision = await world.picker.decision(id)
+    assert decision["model"] == model
+    assert decision["body_bytes"] <= len(body) - 30
+    assert world.arrived()[1].body == (body.replace(b'"old"', NEW_NAME) if renamed else body)
+
+
+async def test_buffered_mode_is_bounded_by_envoy(world: World, tmp_path: Path) -> None:
+    front = Gateway(tmp_path, world.picker, world.pool, small_buffers, request_body_mode="BUFFERED")
+    async with front as gateway, client_of(gateway.port) as client:
+        response = await client.post(COMPLETIONS, content=body_of(5 << 20))
+    assert (response.status_code, response.text) == (413, "Payload Too Large")
 
 
 def oversized() -> Iterator[bytes]:

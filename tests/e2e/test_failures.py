@@ -51,11 +51,11 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 
 @asynccontextmanager
-async def own_picker(stack: Stack, folder: Path, *flags: str) -> AsyncIterator[Stack]:
+async def own_picker(stack: Stack, folder: Path, *flags: str, **gateway: Any) -> AsyncIterator[Stack]:
     """The same servers behind a picker and a gateway of the test's own."""
     pool = Pool(folder / "pool", stack.sim.addresses)
-    async with Picker(folder, pool, *flags) as picker, Gateway(folder, picker, pool) as gateway:
-        yield Stack(stack.sim, pool, picker, gateway)
+    async with Picker(folder, pool, *flags) as picker, Gateway(folder, picker, pool, **gateway) as front:
+        yield Stack(stack.sim, pool, picker, front)
 
 
 @asynccontextmanager
@@ -311,15 +311,28 @@ class TestPicker:
                 await eventually(gateway.sees_picker)
                 back = load.next_phase()
                 await load.more(50)
-            asked = await ask(gateway.client, COMPLETIONS, completion())
+            await eventually(lambda: asks_picker(gateway), "a request that the picker is asked about")
 
         assert answer.status_code == 200
         assert answer.headers["x-served-by"] in stack.sim.addresses
         assert "x-went-into-resp-headers" not in answer.headers  # nobody was asked
         assert not load.lost(away), load
         assert not load.lost(back), load
-        assert asked.headers["x-served-by"] == await picked_for(stack.picker, asked)
         await eventually(stack.gateway.sees_picker)
+
+    async def test_one_that_hangs_is_passed_by_with_fail_open(self, stack: Stack, tmp_path: Path) -> None:
+        health = {"picker_health_check": True, "fail_open": True}
+        async with own_picker(stack, tmp_path, "--health-checking", **health) as own:
+            own.picker.send(signal.SIGSTOP)
+            caught = asyncio.create_task(ask(own.client, COMPLETIONS, completion()), name="caught")
+            await eventually(lambda: is_not(own.gateway.sees_picker))
+            await caught  # answered one way or the other, and not left to wait for the picker
+            passed = await ask(own.client, COMPLETIONS, completion())
+            own.picker.send(signal.SIGCONT)
+            assert passed.status_code == 200
+            assert "x-went-into-resp-headers" not in passed.headers
+            await eventually(lambda: asks_picker(own.gateway), "a request that the picker is asked about")
+            await eventually(own.picker.is_idle)
 
     async def test_drains_on_sigterm(self, stack: Stack, tmp_path: Path) -> None:
         # Four seconds of tokens: longer than the picker takes new streams.
@@ -353,6 +366,13 @@ async def test_envoy_killed_and_started_again_under_load(stack: Stack) -> None:
     assert {each.ended for each in load.lost(0)} <= {away}, load
     assert not load.lost(back), load
     await eventually(stack.picker.is_idle)
+
+
+async def asks_picker(gateway: Gateway) -> bool:
+    """Whether Envoy asks the picker about a request that it serves; failing open, it may not."""
+    answer = await ask(gateway.client, COMPLETIONS, completion())
+    assert answer.status_code == 200
+    return "x-went-into-resp-headers" in answer.headers
 
 
 async def is_not(condition: Callable[[], Awaitable[object]]) -> bool:
