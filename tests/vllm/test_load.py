@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,9 @@ from tests.vllm.stack import PATIENT, Stack, complete, exactly, openai_client
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 REQUESTS = 24
+
+# Tokens of an answer that nobody waits for: a server alone needs half a minute for it.
+LONG = 1500
 
 # No page has it: a picker that is told to read the queue there knows it from load headers alone.
 NOWHERE = "--total-queued-requests-metric=no_such_metric"
@@ -35,7 +40,28 @@ async def test_an_idle_server_is_known(stack: Stack) -> None:
         assert Load(seen["running"], seen["waiting"], seen["kv_usage"]) == Load(0, 0, 0)
 
 
-async def test_the_picker_sees_a_full_server_as_it_is(stack: Stack, found: list[str]) -> None:
+@asynccontextmanager
+async def readers(stack: Stack, count: int) -> AsyncIterator[None]:
+    """So many clients read long answers inside, and go away in the middle of them."""
+
+    async def read(number: int) -> None:
+        stream = await stack.client.completions.create(
+            model=BASE_MODEL, prompt=f"{number} kilometres to go", stream=True, **exactly(LONG)
+        )
+        async for _ in stream:
+            pass
+
+    tasks = [asyncio.create_task(read(number), name=f"reader {number}") for number in range(count)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks), "no answer had ended"
+
+
+async def test_the_picker_sees_full_servers_as_they_are(stack: Stack, found: list[str]) -> None:
     moments: list[dict[str, Load]] = []
 
     async def seen_as_said() -> bool:
@@ -48,24 +74,33 @@ async def test_the_picker_sees_a_full_server_as_it_is(stack: Stack, found: list[
             moments.append(seen)
         return bool(moments)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(complete(stack.client, f"{number} things to see in Lisbon", tokens=200))
-            for number in range(REQUESTS)
-        ]
+    async with readers(stack, REQUESTS):
         await eventually(seen_as_said, "a moment in which the picker says what full servers say")
-    answers = [task.result() for task in tasks]
-
-    [moment] = moments
-    assert all(answer.completion_tokens == 200 for answer in answers)
-    spread = Counter(answer.server for answer in answers)
-    assert spread == dict.fromkeys(stack.addresses, REQUESTS // 2)
-    found.append(f"{REQUESTS} requests at once spread {sorted(spread.values())}; seen as said: {moment}")
+    found.append(f"{REQUESTS} requests, seen as said: {moments[0]}")
 
     async def calm() -> bool:
-        return await stack.loads() == await stack.seen_loads() == dict.fromkeys(spread, Load(0, 0, 0))
+        return (
+            await stack.loads() == await stack.seen_loads() == dict.fromkeys(stack.addresses, Load(0, 0, 0))
+        )
 
     await eventually(calm, "the picker's word that all is quiet")
+
+
+async def test_a_burst_spreads_evenly(stack: Stack, found: list[str]) -> None:
+    before = await _made(stack)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(complete(stack.client, f"{number} things to see in Lisbon", tokens=40))
+            for number in range(REQUESTS)
+        ]
+    answers = [task.result() for task in tasks]
+
+    assert {answer.completion_tokens for answer in answers} == {40}
+    spread = Counter(answer.server for answer in answers)
+    assert spread == dict.fromkeys(stack.addresses, REQUESTS // 2)
+    assert await _made(stack) - before == REQUESTS * 40
+    found.append(f"{REQUESTS} requests at once spread {sorted(spread.values())}")
 
 
 def _same_queue(*loads: Load) -> bool:
@@ -107,30 +142,23 @@ async def test_load_is_taken_from_answers_and_out_of_them(stack: Stack, tmp_path
 
 
 async def test_clients_that_go_away_free_the_servers(stack: Stack, found: list[str]) -> None:
-    clients, tokens = 12, 1500
-    before = [await server.page() for server in stack.servers]
-
-    async def read_on(number: int) -> None:
-        stream = await stack.client.completions.create(
-            model=BASE_MODEL, prompt=f"{number} kilometres to go", stream=True, **exactly(tokens)
-        )
-        async for _ in stream:
-            pass
+    clients = 3 * BATCH
+    before = await _made(stack)
 
     async def full() -> bool:
         loads = (await stack.loads()).values()
-        return [(load.running, load.waiting) for load in loads] == [(BATCH, clients / 2 - BATCH)] * 2
+        return [(load.running, load.waiting) for load in loads] == [(BATCH, BATCH / 2)] * 2
 
-    readers = [asyncio.create_task(read_on(number), name=f"reader {number}") for number in range(clients)]
-    await eventually(full, "both servers' being full")
-    assert await stack.picker.in_flight() == clients
-    for reader in readers:
-        reader.cancel()
-    await asyncio.wait(readers)
+    async with readers(stack, clients):
+        await eventually(full, "both servers' being full")
+        assert await stack.picker.in_flight() == clients
     await eventually(stack.is_idle, "idleness with no client left")
 
-    after = [await server.page() for server in stack.servers]
-    name = "vllm:generation_tokens_total"
-    made = sum(page.value(name) for page in after) - sum(page.value(name) for page in before)
-    assert made < clients * tokens / 2
-    found.append(f"{clients} clients left: {made:g} tokens were made of {clients * tokens}")
+    made = await _made(stack) - before
+    assert made < clients * LONG / 2
+    found.append(f"{clients} clients left: {made:g} tokens were made of {clients * LONG}")
+
+
+async def _made(stack: Stack) -> float:
+    """Tokens that the servers have generated."""
+    return sum([(await server.page()).value("vllm:generation_tokens_total") for server in stack.servers])
