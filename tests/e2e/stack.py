@@ -32,6 +32,9 @@ from tests.e2e.process import PATIENCE, Process, free_ports
 
 EPP = (sys.executable, "-m", "epp")
 
+# What `epp serve --transport` can be.
+TRANSPORTS = ("grpcio", "h2")
+
 BASE_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 ADAPTERS = ("food-review", "cad-fabricator")
 

@@ -19,7 +19,7 @@ from tests.e2e.asks import COMPLETIONS, ask, completion, connection
 from tests.e2e.http2 import converse, head
 from tests.e2e.malformed import CANARY, Case, Then, cases
 from tests.e2e.process import eventually
-from tests.e2e.stack import Gateway, Stack, running_stack
+from tests.e2e.stack import Gateway, Picker, Stack, running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -151,12 +151,14 @@ async def test_a_thousand_malformed_requests(stack: Stack) -> None:
 async def test_malformed_requests_in_other_modes(
     stack: Stack, mode: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    pid = stack.picker.pid
+    """Through a picker with the other transport."""
     folder = tmp_path_factory.mktemp(mode)
-    front = Gateway(folder, stack.picker, stack.pool, request_body_mode=mode, response_body_mode=mode)
-    async with front as gateway:
-        judge(await send_all(gateway.port, list(cases(250, seed=3))))
-    await assert_unhurt(stack, pid)
+    async with Picker(folder, stack.pool, "--transport=h2") as picker:
+        front = Gateway(folder, picker, stack.pool, request_body_mode=mode, response_body_mode=mode)
+        async with front as gateway:
+            pid = picker.pid
+            judge(await send_all(gateway.port, list(cases(250, seed=3))))
+            await assert_unhurt(Stack(stack.sim, stack.pool, picker, gateway), pid)
 
 
 BODY = b'{"model": "food-review", "prompt": "hi", "max_tokens": 2}'

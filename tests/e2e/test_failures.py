@@ -26,7 +26,7 @@ import pytest_asyncio
 from tests.e2e.asks import COMPLETIONS, ask, completion, connection, http_head, picked_for
 from tests.e2e.load import Load
 from tests.e2e.process import eventually
-from tests.e2e.stack import Gateway, Picker, Pool, Stack, request_id, running_stack
+from tests.e2e.stack import TRANSPORTS, Gateway, Picker, Pool, Stack, request_id, running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -334,9 +334,11 @@ class TestPicker:
             await eventually(lambda: asks_picker(own.gateway), "a request that the picker is asked about")
             await eventually(own.picker.is_idle)
 
-    async def test_drains_on_sigterm(self, stack: Stack, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("transport", TRANSPORTS)
+    async def test_drains_on_sigterm(self, stack: Stack, tmp_path: Path, transport: str) -> None:
+        flag = f"--transport={transport}"
         # Four seconds of tokens: longer than the picker takes new streams.
-        async with own_picker(stack, tmp_path) as own, stream(own, 2500) as (_, lines):
+        async with own_picker(stack, tmp_path, flag) as own, stream(own, 2500) as (_, lines):
             own.picker.send(signal.SIGTERM)
             await eventually(lambda: is_not(own.picker.ready))
             new = await ask(own.client, COMPLETIONS, completion())
@@ -345,9 +347,10 @@ class TestPicker:
             assert await exhaust(lines) == "data: [DONE]"
             assert await own.picker.ended() == 0
 
-    async def test_a_drain_has_an_end(self, stack: Stack, tmp_path: Path) -> None:
-        drain = "--drain-timeout=100ms"
-        async with own_picker(stack, tmp_path, drain) as own, stream(own) as (_, lines):
+    @pytest.mark.parametrize("transport", TRANSPORTS)
+    async def test_a_drain_has_an_end(self, stack: Stack, tmp_path: Path, transport: str) -> None:
+        flags = ["--drain-timeout=100ms", f"--transport={transport}"]
+        async with own_picker(stack, tmp_path, *flags) as own, stream(own) as (_, lines):
             assert await own.picker.terminate() == 0
             with pytest.raises(httpx.RemoteProtocolError):
                 await exhaust(lines)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -15,17 +16,23 @@ import pytest_asyncio
 from epp.gateway.settings import BodyModeName
 from tests.e2e.asks import CHAT, COMPLETIONS, ask, chat, completion, events, picked_for
 from tests.e2e.process import eventually
-from tests.e2e.stack import ADAPTERS, BASE_MODEL, Gateway, Picker, Pool, Simulators
+from tests.e2e.stack import ADAPTERS, BASE_MODEL, TRANSPORTS, Gateway, Picker, Pool, Simulators
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODES = get_args(BodyModeName)
 CLUSTERS = ("override_host", "original_dst")
 
-# Every pair of modes with TLS; without it, which the modes do not know of, each mode once.
+# Transport of the picker and whether it speaks TLS.
+PICKERS = {
+    f"{name} {'TLS' if tls else 'plain'}": (name, tls) for name, tls in product(TRANSPORTS, (True, False))
+}
+FIRST, *OTHERS = PICKERS
+
+# Every pair of modes in both shapes with one picker; with the others, which know of neither, each mode once.
 COMBINATIONS = [
-    *((*modes, cluster, True) for modes, cluster in product(product(MODES, MODES), CLUSTERS)),
-    *((mode, mode, cluster, False) for mode, cluster in product(MODES, CLUSTERS)),
+    *((*modes, cluster, FIRST) for modes, cluster in product(product(MODES, MODES), CLUSTERS)),
+    *((mode, mode, CLUSTERS[0], picker) for mode, picker in product(MODES, OTHERS)),
 ]
 
 # Far over what any one message holds, in a field that costs the server no prefill.
@@ -36,18 +43,20 @@ MEGABYTE = completion(metadata={"note": "n" * 1_000_000})
 class Servers:
     folder: Path
     pool: Pool
-    tls_picker: Picker
-    plain_picker: Picker
+    pickers: Mapping[str, Picker]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
-    """Simulated servers and two pickers, one with TLS and one without."""
+    """Simulated servers, and pickers of every kind."""
     folder = tmp_path_factory.mktemp("routing")
-    async with Simulators(folder, 3, "--time-scale=50") as sim:
+    async with Simulators(folder, 3, "--time-scale=50") as sim, AsyncExitStack() as stack:
         pool = Pool(folder / "pool", sim.addresses)
-        async with Picker(folder, pool) as tls, Picker(folder, pool, tls=False) as plain:
-            yield Servers(folder, pool, tls, plain)
+        pickers = {
+            name: await stack.enter_async_context(Picker(folder, pool, f"--transport={transport}", tls=tls))
+            for name, (transport, tls) in PICKERS.items()
+        }
+        yield Servers(folder, pool, pickers)
 
 
 async def served(picker: Picker, response: httpx.Response) -> httpx.Response:
@@ -57,11 +66,11 @@ async def served(picker: Picker, response: httpx.Response) -> httpx.Response:
     return response
 
 
-@pytest.mark.parametrize(("request_mode", "response_mode", "cluster", "tls"), COMBINATIONS)
+@pytest.mark.parametrize(("request_mode", "response_mode", "cluster", "kind"), COMBINATIONS)
 async def test_every_request_is_served_by_the_endpoint_picked(
-    servers: Servers, request_mode: str, response_mode: str, cluster: str, tls: bool
+    servers: Servers, request_mode: str, response_mode: str, cluster: str, kind: str
 ) -> None:
-    picker = servers.tls_picker if tls else servers.plain_picker
+    picker = servers.pickers[kind]
     front = Gateway(
         servers.folder,
         picker,
@@ -93,13 +102,12 @@ async def test_every_request_is_served_by_the_endpoint_picked(
 
 
 async def test_decisions_know_the_model_where_the_body_is_seen(servers: Servers) -> None:
+    picker = servers.pickers[FIRST]
     seen = {}
     for mode in MODES:
-        async with Gateway(
-            servers.folder, servers.tls_picker, servers.pool, request_body_mode=mode
-        ) as gateway:
-            response = await served(servers.tls_picker, await ask(gateway.client, COMPLETIONS, completion()))
-            decision = await servers.tls_picker.decision(response.request.headers["x-request-id"])
+        async with Gateway(servers.folder, picker, servers.pool, request_body_mode=mode) as gateway:
+            response = await served(picker, await ask(gateway.client, COMPLETIONS, completion()))
+            decision = await picker.decision(response.request.headers["x-request-id"])
             seen[mode] = decision["model"], decision["api"]
     assert seen == {
         "FULL_DUPLEX_STREAMED": (BASE_MODEL, "completions"),
@@ -111,7 +119,7 @@ async def test_decisions_know_the_model_where_the_body_is_seen(servers: Servers)
 
 
 async def test_requests_spread_over_the_endpoints(servers: Servers) -> None:
-    async with Gateway(servers.folder, servers.tls_picker, servers.pool) as gateway:
+    async with Gateway(servers.folder, servers.pickers[FIRST], servers.pool) as gateway:
         answers = [await ask(gateway.client, "/v1/models") for _ in range(6)]
     by = [answer.headers["x-served-by"] for answer in answers]
     assert sorted(by) == sorted(2 * servers.pool.addresses)
