@@ -283,6 +283,8 @@ class TestPicker:
             await load.more(50)
             away = load.next_phase()
             await stack.picker.kill()
+            # A look at its health that began while it is away may fail when it is back: Envoy has to know first.
+            await eventually(lambda: is_not(stack.gateway.sees_picker))
             await load.more(10)
             answer = await ask(stack.client, COMPLETIONS, completion())
             await stack.picker.start()
