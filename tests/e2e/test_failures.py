@@ -283,7 +283,7 @@ class TestPicker:
             await load.more(50)
             away = load.next_phase()
             await stack.picker.kill()
-            # A look at its health that began while it is away may fail when it is back: Envoy has to know first.
+            # A look at its health begun while it is away may fail when it is back: Envoy has to know first.
             await eventually(lambda: is_not(stack.gateway.sees_picker))
             await load.more(10)
             answer = await ask(stack.client, COMPLETIONS, completion())
