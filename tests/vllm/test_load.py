@@ -114,19 +114,21 @@ async def test_load_is_taken_from_answers_and_out_of_them(stack: Stack, tmp_path
         Gateway(tmp_path, picker, pool) as gateway,
         openai_client(gateway.port) as client,
     ):
+        queued: set[str] = set()
 
-        async def queues() -> list[float | None]:
-            return [each["waiting"] for each in (await picker.endpoints()).values()]
+        async def queues() -> dict[str, float | None]:
+            return {address: each["waiting"] for address, each in (await picker.endpoints()).items()}
 
-        async def all_wait() -> bool:
-            return all(queue is not None and queue > 0 for queue in await queues())
+        async def each_had_a_queue() -> bool:
+            queued.update(address for address, waiting in (await queues()).items() if waiting)
+            return queued == stack.addresses
 
-        assert await queues() == [None, None]
+        assert await queues() == dict.fromkeys(stack.addresses)
         async with asyncio.TaskGroup() as group:
             # Of different lengths, so that the first answers come while others wait.
             for number in range(REQUESTS):
                 group.create_task(complete(client, f"{number} bridges", tokens=20 + 10 * number))
-            await eventually(all_wait, "a queue on both servers, told by answers")
+            await eventually(each_had_a_queue, "a queue on each server, told by answers")
 
         raw = await client.completions.with_raw_response.create(
             model=BASE_MODEL, prompt="The last bridge", **exactly(1)
