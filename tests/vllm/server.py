@@ -87,7 +87,8 @@ class Vllm(Process):
         self.port = port
         self.address = f"127.0.0.1:{port}"
         super().__init__(_command(venv, model, port), folder / f"vllm-{port}.log", _START_UP)
-        self._http = client_of(port)
+        # It closes a connection that was idle for 5 s, and a request sent just then would fail.
+        self._http = client_of(port, headers={"connection": "close"})
 
     async def __aexit__(self, *_: object) -> None:
         await super().__aexit__()
