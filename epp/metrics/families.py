@@ -147,6 +147,13 @@ class Families:
         self.limits = counter(
             "epp_transport_limits_total", "Bounds of the transport that a peer ran into.", "limit"
         )
+        self.misbehaviours = counter(
+            "epp_plugin_misbehaviours_total",
+            "Results of plugins that could not be used, and why.",
+            "type",
+            "name",
+            "reason",
+        )
         self.body_bytes = counter("epp_body_bytes_total", "Bytes of bodies that passed.", "direction")
         self.decisions = histogram(
             "epp_decision_duration_seconds",

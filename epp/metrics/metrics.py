@@ -10,18 +10,14 @@ from prometheus_client.exposition import generate_latest as prometheus_text
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_text
 
 from epp.metrics.families import Families
-from epp.metrics.instruments import OTHER, Readout
+from epp.metrics.instruments import MAX_CHILDREN, OTHER, Number, Readout
+from epp.metrics.series import ModelSeries
 from epp.types import EndpointSpec, Usage
 
 # Clients choose model names freely. So many pairs of asked-for and target model are told apart, with names
 # up to this length; a pool serves a handful of them, and a pair takes 200 lines of the page.
 MAX_MODEL_PAIRS = 1000
 MAX_MODEL_NAME = 256
-
-_OTHER_PAIR = (OTHER, OTHER)
-
-# How the reference counts an answer of a model server that is an error.
-_SERVER_ERROR = "ModelServerError"
 
 
 class Metrics:
@@ -32,14 +28,24 @@ class Metrics:
     """
 
     def __init__(self, *, commit: str = "") -> None:
-        self._pairs: set[tuple[str, str]] = set()
         self._namespace = ""
         self._queues: Callable[[], Iterable[tuple[str, float]]] = tuple
         self._pool = ""
         self._process = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._process)
-        self._families = Families()
+        self._families = families = Families()
+        self._pairs: dict[tuple[str, str], ModelSeries] = {}
+        self._other_models = ModelSeries(families, OTHER, OTHER)
+        # `attempts` of endpoints in this namespace: five labels are dear to put together.
+        self._chosen: dict[tuple[str, str, int], Number] = {}
+        # What a request meets in any case, so that none of it is looked up.
+        self._scheduling = families.scheduling.at()
+        self._decisions = families.decisions.at()
+        self._hit_bytes = families.hit_bytes.at()
+        self._hit_ratio = families.hit_ratio.at()
+        self._streams_open = families.streams_open.at()
+        self._body_bytes = {way: families.body_bytes.at(way) for way in ("request", "response")}
         self._families.info.at(commit, version("epp")).value = 1
         self._pod_queues = Readout(
             "inference_pool_per_pod_queue_size",
@@ -52,15 +58,11 @@ class Metrics:
 
     def request_placed(self, model: str, target: str, priority: int, size: int) -> None:
         """A request has its endpoint; `response_ended` must follow, whatever becomes of it."""
-        pair = self._pair(model, target)
-        self._families.requests.at(*pair, str(priority)).add()
-        self._families.request_sizes.at(*pair).observe(size)
-        if model:
-            self._families.running.at(pair[0]).add()
+        self._series(model, target).placed(priority, size)
 
     def request_refused(self, model: str, target: str, code: str, reason: str) -> None:
         """A request got an error instead of an endpoint; the models are "" where they are not known."""
-        self._families.errors.at(*self._pair(model, target), code).add()
+        self._series(model, target).failed(code)
         self._families.refused.at(reason).add()
 
     def response_ended(
@@ -80,69 +82,61 @@ class Metrics:
         `status` 0: no answer came; not `complete`: it was cut off, and says nothing of times and sizes.
         `duration` and `ttft` count from the request's headers; `ttft` only of answers that stream.
         """
-        pair = self._pair(model, target)
-        if model:
-            self._families.running.at(pair[0]).add(-1)
-        if status >= 400:
-            self._families.errors.at(*pair, _SERVER_ERROR).add()
-        if not complete:
-            return
-        self._families.durations.at(*pair).observe(duration)
-        self._families.response_sizes.at(*pair).observe(response_bytes)
-        if ttft is not None:
-            self._families.first_tokens.at(*pair).observe(ttft)
-        if usage is not None:
-            self._used(pair, usage, duration, ttft)
+        series = self._series(model, target)
+        series.ended(status)
+        if complete:
+            series.answered(duration, response_bytes, usage, ttft)
 
-    def _used(self, pair: tuple[str, str], usage: Usage, duration: float, ttft: float | None) -> None:
-        self._families.input_tokens.at(*pair).observe(usage.prompt_tokens)
-        self._families.output_tokens.at(*pair).observe(usage.completion_tokens)
-        if usage.cached_tokens is not None:
-            self._families.cached_tokens.at(*pair).observe(usage.cached_tokens)
-        if usage.completion_tokens > 0:
-            self._families.times_per_token.at(*pair).observe(duration / usage.completion_tokens)
-        if ttft is not None and usage.completion_tokens > 1:
-            self._families.token_gaps.at(*pair).observe((duration - ttft) / (usage.completion_tokens - 1))
+    def _series(self, model: str, target: str) -> ModelSeries:
+        return self._pairs.get((model, target)) or self._new_series(model, target)
 
-    def _pair(self, model: str, target: str) -> tuple[str, str]:
-        pair = (model, target)
-        if pair in self._pairs:
-            return pair
+    def _new_series(self, model: str, target: str) -> ModelSeries:
         if len(self._pairs) >= MAX_MODEL_PAIRS or not _is_label(model) or not _is_label(target):
-            return _OTHER_PAIR
-        self._pairs.add(pair)
-        return pair
+            return self._other_models
+        series = self._pairs[model, target] = ModelSeries(self._families, model, target)
+        return series
 
     # Decisions -------------------------------------------------------------------------------------------
 
     def decision(self, seconds: float) -> None:
         """A request was read and decided on."""
-        self._families.decisions.at().observe(seconds)
+        self._decisions.observe(seconds)
 
     def scheduled(self, target: str, endpoint: EndpointSpec, seconds: float) -> None:
         """The scheduler chose `endpoint` for a request."""
-        self._families.scheduling.at().observe(seconds)
-        target = target if _is_label(target) else OTHER
-        self._families.attempts.at(
-            "success", target, endpoint.name, self._namespace, str(endpoint.port)
-        ).add()
+        self._scheduling.observe(seconds)
+        key = target, endpoint.name, endpoint.port
+        chosen = self._chosen.get(key)
+        if chosen is None:
+            chosen = self._attempts("success", target, endpoint.name, self._namespace, str(endpoint.port))
+            if len(self._chosen) < MAX_CHILDREN:
+                self._chosen[key] = chosen
+        chosen.value += 1
 
     def scheduling_failed(self, target: str) -> None:
         """No endpoint could be chosen."""
-        self._families.attempts.at("failure", target if _is_label(target) else OTHER, "", "", "").add()
+        self._attempts("failure", target, "", "", "").add()
 
-    def plugin_ran(self, extension_point: str, plugin_type: str, name: str, seconds: float) -> None:
-        """A plugin did its part for one request."""
-        self._families.plugins.at(extension_point, plugin_type, name).observe(seconds)
+    def _attempts(self, status: str, target: str, *endpoint: str) -> Number:
+        return self._families.attempts.at(status, target if _is_label(target) else OTHER, *endpoint)
+
+    def plugin_duration(self, extension_point: str, plugin_type: str, name: str) -> Callable[[float], object]:
+        """What is to be told how long each call of a plugin took."""
+        return self._families.plugins.at(extension_point, plugin_type, name).observe
+
+    def plugin_misbehaved(self, plugin_type: str, name: str, how: str) -> None:
+        """What a plugin said could not be used."""
+        self._families.misbehaviours.at(plugin_type, name, how).add()
 
     def prefix_matched(self, hit_bytes: int, prompt_bytes: int) -> None:
         """So much of a prompt is held by the endpoint that was chosen; the prompt is not empty."""
-        self._families.hit_bytes.at().observe(hit_bytes)
-        self._families.hit_ratio.at().observe(hit_bytes / prompt_bytes)
+        self._hit_bytes.observe(hit_bytes)
+        self._hit_ratio.observe(hit_bytes / prompt_bytes)
 
     def model_rewritten(self, rule: str, model: str, target: str) -> None:
         """A rewrite rule chose `target` for a request for `model`."""
-        self._families.rewrites.at(rule, *self._pair(model, target)).add()
+        series = self._series(model, target)
+        self._families.rewrites.at(rule, series.model, series.target).add()
 
     # The pool --------------------------------------------------------------------------------------------
 
@@ -156,6 +150,8 @@ class Metrics:
                 self._families.pool_kv_usage,
             ):
                 family.clear()
+        if namespace != self._namespace:
+            self._chosen.clear()
         self._pool, self._namespace = name, namespace
 
     def pool_reloaded(self, outcome: str) -> None:
@@ -193,16 +189,16 @@ class Metrics:
 
     def stream_opened(self) -> None:
         """Envoy opened a stream; `stream_ended` must follow."""
-        self._families.streams_open.at().add()
+        self._streams_open.value += 1
 
     def stream_ended(self, outcome: str) -> None:
         """A stream is over."""
-        self._families.streams_open.at().add(-1)
+        self._streams_open.value -= 1
         self._families.streams.at(outcome).add()
 
     def body_passed(self, direction: str, size: int) -> None:
         """A piece of a "request" or "response" body came through."""
-        self._families.body_bytes.at(direction).add(size)
+        self._body_bytes[direction].value += size
 
     # The page --------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families as read
 
 from epp.metrics.families import Families
-from epp.metrics.instruments import Family
+from epp.metrics.instruments import Distribution, Family
 
 M = ("model_name", "target_model_name")
 
@@ -53,7 +53,9 @@ def described() -> dict[str, tuple[str, tuple[str, ...], str]]:
     families = Families()
     for family in vars(families).values():
         assert isinstance(family, Family)
-        family.at(*("x" for _ in family.labels))
+        child = family.at(*("x" for _ in family.labels))
+        if isinstance(child, Distribution):
+            child.observe(1.0)
     found = {}
     for family in read("".join(families.text(openmetrics=False))):
         name = f"{family.name}_total" if family.type == "counter" else family.name

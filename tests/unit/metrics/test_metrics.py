@@ -116,7 +116,8 @@ def test_scheduling() -> None:
     metrics.pool_known("llama", "prod")
     metrics.scheduled("t", EndpointSpec("pod-1", "10.0.0.1", 8000), 0.0003)
     metrics.scheduling_failed("t")
-    metrics.plugin_ran("Scorer", "queue-scorer", "queue", 0.0001)
+    metrics.plugin_duration("Scorer", "queue-scorer", "queue")(0.0001)
+    metrics.plugin_misbehaved("queue-scorer", "queue", "raised")
     metrics.prefix_matched(512, 1024)
     metrics.prefix_index_measured(77)
     metrics.model_rewritten("canary", "m", "t")
@@ -132,6 +133,7 @@ def test_scheduling() -> None:
         f'{attempts}{{status="failure",target_model_name="t",pod_name="",namespace="",port=""}}': 1,
         f"{plugins}_sum{{{labels}}}": 0.0001,
         f"{plugins}_count{{{labels}}}": 1,
+        'epp_plugin_misbehaviours_total{type="queue-scorer",name="queue",reason="raised"}': 1,
         "inference_extension_prefix_indexer_hit_bytes_sum": 512,
         "inference_extension_prefix_indexer_hit_bytes_count": 1,
         "inference_extension_prefix_indexer_hit_ratio_sum": 0.5,
@@ -141,6 +143,22 @@ def test_scheduling() -> None:
         '{model_rewrite_name="canary",model_name="m",target_model="t"}': 1,
         "epp_decision_duration_seconds_sum": 0.0004,
         "epp_decision_duration_seconds_count": 1,
+    }
+
+
+def test_an_endpoint_that_comes_back_elsewhere_is_counted_as_what_it_is() -> None:
+    metrics = Metrics()
+    for namespace, port in (("prod", 8000), ("prod", 8000), ("prod", 9000), ("test", 8000)):
+        metrics.pool_known("llama", namespace)
+        metrics.scheduled("t", EndpointSpec("pod-1", "10.0.0.1", port), 0.1)
+    attempts = {name: value for name, value in page(metrics).items() if "attempts" in name}
+    name = (
+        'inference_extension_scheduler_attempts_total{status="success",target_model_name="t",pod_name="pod-1"'
+    )
+    assert attempts == {
+        f'{name},namespace="prod",port="8000"}}': 2,
+        f'{name},namespace="prod",port="9000"}}': 1,
+        f'{name},namespace="test",port="8000"}}': 1,
     }
 
 
