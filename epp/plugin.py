@@ -1,45 +1,89 @@
-"""What a scheduling plugin is: the few methods that filters, scorers, pickers and detectors have.
+"""What a plugin is: the methods that filters, scorers, pickers and the others have, and what they are given.
 
-A plugin is any object with the methods of one of these protocols; nothing is inherited. Arrays have one value
-per candidate, in the order of the candidates. Plugins read no clock (`endpoints.now` is the time), draw
-chance only from the `rng` they are given, and are never called from two requests at once.
+A plugin is any object with the methods of one or more of these protocols; nothing is inherited. Its class is
+a dataclass, or any class with annotated keyword arguments: they are the parameters that a configuration may
+set, under the same names in camelCase. Its docstring's first line says what it is for (`epp plugins`).
+
+Arrays have one value per candidate, in the order of the candidates. Plugins read no clock (`endpoints.now` is
+the time), draw chance only from the `rng` they are given, and are never called from two requests at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
-from epp.datastore.endpoints import Candidates, Endpoint, Floats, Mask, Slots
-from epp.types import InferenceRequest
+from epp.datastore.endpoints import Candidates, Endpoint, Floats, Mask
+from epp.datastore.store import Datastore
+from epp.types import InferenceRequest, Usage
+from epp.wire.messages import HeaderList, MetadataMap
 
 if TYPE_CHECKING:
     import random
+
+T = TypeVar("T")
+
+
+# Choosing ------------------------------------------------------------------------------------------------
 
 
 @runtime_checkable
 class Filter(Protocol):
     """Takes candidates out."""
 
-    def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask:
-        """True for each candidate that stays."""
+    def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask | None:
+        """True for each candidate that stays; None: all of them do."""
 
 
 @runtime_checkable
 class Scorer(Protocol):
     """Says how well each candidate suits the request."""
 
-    def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
-        """0 (bad) to 1 (good) for each candidate."""
+    def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats | float:
+        """0 (bad) to 1 (good) for each candidate; one number where it is the same for all."""
 
 
 @runtime_checkable
 class Picker(Protocol):
     """Chooses by the weighted sum of the scores."""
 
-    def pick(self, totals: Floats, endpoints: Candidates, rng: random.Random) -> Slots:
+    def pick(self, totals: Floats, endpoints: Candidates, rng: random.Random) -> Sequence[int]:
         """Indexes into the candidates, best first, at least one; the others are fallbacks in order."""
+
+
+class ProfileResult(Protocol):
+    """What a profile found, as handlers see it."""
+
+    @property
+    def picked(self) -> tuple[Endpoint, ...]:
+        """Best first, at least one."""
+
+
+# The results so far by the profiles' names; None for a profile that found no endpoint.
+Results = Mapping[str, ProfileResult | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What the profiles' results come to: the request goes where `profile` said, with `headers` set on it.
+
+    `profile` is "" where the request cannot be served.
+    """
+
+    profile: str
+    headers: HeaderList = ()
+
+
+@runtime_checkable
+class ProfileHandler(Protocol):
+    """Says which of several profiles run for a request, and which of them names the destination."""
+
+    def next_profiles(self, request: InferenceRequest, endpoints: Candidates, done: Results) -> Sequence[str]:
+        """The profiles to run now, after those in `done`; asked again until there are none."""
+
+    def conclude(self, request: InferenceRequest, done: Results) -> Conclusion:
+        """What the results come to."""
 
 
 @runtime_checkable
@@ -48,6 +92,9 @@ class SaturationDetector(Protocol):
 
     def saturation(self, endpoints: Candidates) -> float:
         """0 is idle; from 1 on, requests that may be shed are shed."""
+
+
+# Being told ----------------------------------------------------------------------------------------------
 
 
 @runtime_checkable
@@ -59,14 +106,88 @@ class PlacementObserver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Watcher:
-    """Whom plugins at work are shown to: `ran` is told extension point, type, name and seconds by `clock`.
+class Response:
+    """The beginning of an answer."""
 
+    endpoint: Endpoint | None  # that serves it; None: one that the pool does not have
+    headers: Mapping[str, str]  # lower-case names
+    metadata: MetadataMap  # what the gateway says beside it
+
+
+@runtime_checkable
+class ResponseObserver(Protocol):
+    """Wants to see the headers of answers, and may add to them."""
+
+    def responded(self, request: InferenceRequest, response: Response) -> HeaderList:
+        """An answer begins; headers to set on it before the client sees it."""
+
+
+@runtime_checkable
+class UsageObserver(Protocol):
+    """Wants to know what an answer used, and may tell Envoy of it."""
+
+    def used(self, request: InferenceRequest, usage: Usage) -> MetadataMap:
+        """The answer is complete; dynamic metadata to send with its end."""
+
+
+@runtime_checkable
+class DepartureObserver(Protocol):
+    """Keeps something per endpoint, and forgets it when the endpoint has gone."""
+
+    def left(self, slot: int) -> None:
+        """The endpoint at `slot` left the pool; the slot may soon be another's."""
+
+
+# Being given ---------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class NeedsContext(Protocol):
+    """Needs more than its parameters."""
+
+    def setup(self, context: Context) -> None:
+        """Called once, before any of the other methods."""
+
+
+class Context(Protocol):
+    """What plugins may be given beside their parameters."""
+
+    @property
+    def store(self) -> Datastore:
+        """The pool and all that is known of it. To be read only."""
+
+    @property
+    def watcher(self) -> Watcher:
+        """Whom plugins at work are shown to."""
+
+    def shared(self, kind: type[T], name: str = "") -> T:
+        """The plugin of class `kind` that others share, such as the index of prefixes.
+
+        The one called `name`, or the first in the configuration; if it lists none, one with default
+        parameters is made. Raises ValueError if `name` is no plugin of this kind.
+        """
+
+
+# Why the result of a plugin was not used.
+Misbehaviour = Literal["raised", "wrong shape", "not a number", "too slow", "no such endpoint"]
+
+
+def _unobserved(extension_point: str, plugin_type: str, name: str) -> Callable[[float], object]:
+    return lambda seconds: None
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Whom plugins at work are shown to.
+
+    `durations` is asked once for each plugin, by extension point, type and name, for what is then told the
+    seconds (by `clock`) of each call. `misbehaved` is told type, name, how, and the error if there was one.
     `prefix_matched` is told how many bytes of a prompt its endpoint holds, and of how many.
     """
 
     clock: Callable[[], float] = float
-    ran: Callable[[str, str, str, float], object] = lambda point, kind, name, seconds: None
+    durations: Callable[[str, str, str], Callable[[float], object]] = _unobserved
+    misbehaved: Callable[[str, str, Misbehaviour, Exception | None], object] = lambda *_: None
     prefix_matched: Callable[[int, int], object] = lambda hit, size: None
 
 

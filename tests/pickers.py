@@ -14,10 +14,10 @@ from epp.conversation import Conversation
 from epp.datastore.store import Datastore
 from epp.director import Director, DirectorSettings, Listeners
 from epp.metrics import Metrics
-from epp.plugin import Watcher
 from epp.plugins.registry import PluginContext
 from epp.scheduling.build import DEFAULT_CONFIG, build_profile
 from epp.scheduling.decision import DecisionLog
+from epp.scheduling.watch import watcher
 from epp.types import LoadSample, Rewrite
 from tests.pools import INTERVAL, NOW, endpoint, store_of
 
@@ -68,8 +68,8 @@ class Picker:
         self.metrics = Metrics()
         self.metrics.pool_known("vllm-qwen3-32b-pool", "default")
         self.decisions = DecisionLog()
-        watcher = Watcher(self.clock, self.metrics.plugin_ran, self.metrics.prefix_matched)
-        profile, detector = build_profile(config, PluginContext(self.store, watcher), staleness=2.0)
+        context = PluginContext(self.store, watcher(self.metrics, self.clock))
+        profile, detector = build_profile(config, context, staleness=2.0)
         self.director = director(
             self.store,
             Admission(detector),

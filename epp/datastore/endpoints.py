@@ -6,7 +6,8 @@ doubling. What was never told is NaN, never 0: an endpoint of which nothing is k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -32,9 +33,13 @@ class Endpoint:
     spec: EndpointSpec
     slot: int
     base_models: frozenset[str] = field(default_factory=frozenset)  # by its model list; empty: not told
+    address: str = field(init=False)  # as the destination header wants it; made once, needed for each request
+
+    def __post_init__(self) -> None:
+        self.address = self.spec.address
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.spec.name} {self.spec.address} slot={self.slot}>"
+        return f"<Endpoint {self.spec.name} {self.address} slot={self.slot}>"
 
 
 class Endpoints:
@@ -47,7 +52,7 @@ class Endpoints:
         self._free = list(range(_FIRST_CAPACITY - 1, -1, -1))
         # Made when asked for, and gone with any change, so that a thousand changes at once are one.
         self._slots: Slots | None = None
-        self._ready_slots: Slots | None = None
+        self._ready: Candidates | None = None
         self._slots_by_address: dict[str, list[int]] | None = None  # of the ready ones
         n = _FIRST_CAPACITY
         self.waiting: Floats = np.full(n, np.nan)  # requests queued in the engine
@@ -62,6 +67,7 @@ class Endpoints:
         self.picked_at: Ints = np.zeros(n, np.int64)  # number of the last pick, for ties
         self.picks: Ints = np.zeros(n, np.int64)  # requests placed since the endpoint came
         self._pick_number = 0
+        self.load_version = 0  # changes with every value that an endpoint tells
         self.shown = _Shown(self)
 
     def __repr__(self) -> str:
@@ -100,11 +106,13 @@ class Endpoints:
         self._changed()
 
     @property
-    def ready_slots(self) -> Slots:
-        """Slots of the endpoints that their source calls ready, ascending. Not to be written to."""
-        if self._ready_slots is None:
-            self._ready_slots = np.array(sorted(e.slot for e in self if e.spec.ready), np.intp)
-        return self._ready_slots
+    def ready(self) -> Candidates:
+        """The endpoints that their source calls ready; the same object until one comes, goes or changes."""
+        if self._ready is None:
+            self._ready = Candidates(
+                self, np.array(sorted(e.slot for e in self if e.spec.ready), np.intp), -np.inf
+            )
+        return self._ready
 
     @property
     def slots(self) -> Slots:
@@ -136,13 +144,17 @@ class Endpoints:
             (self.kv_usage, sample.kv_usage),
             (self.max_lora, sample.max_lora),
         ):
-            if value is not None:
+            if value is not None and column[slot] != value:
                 column[slot] = value
+                self.load_version += 1
         if sample.block_size is not None and sample.num_blocks is not None:
             self.cache_tokens[slot] = sample.block_size * sample.num_blocks
         if sample.waiting is not None or sample.kv_usage is not None:
+            due_at = now + interval
+            if due_at < self.load_due_at[slot] and self._ready is not None:
+                self._ready.due_sooner(due_at)
             self.load_at[slot] = now
-            self.load_due_at[slot] = now + interval
+            self.load_due_at[slot] = due_at
 
     def fresh(self, slots: Slots | slice, now: float, threshold: float) -> Mask:
         """Which of `slots` told their load within `threshold` seconds of when it could be expected."""
@@ -188,7 +200,7 @@ class Endpoints:
         self.by_slot = (*self.by_slot[:slot], endpoint, *self.by_slot[slot + 1 :])
 
     def _changed(self) -> None:
-        self._slots = self._ready_slots = self._slots_by_address = None
+        self._slots = self._ready = self._slots_by_address = None
 
 
 def _is_column(name: str, value: object) -> bool:
@@ -233,12 +245,14 @@ class Candidates:
     `now` is the time of the decision in seconds. Arrays may show the pool's own columns, and refuse writing.
     """
 
-    __slots__ = ("_endpoints", "_index", "now", "slots")
+    __slots__ = ("_all_fresh_until", "_endpoints", "_index", "_labels", "now", "slots")
 
     def __init__(self, endpoints: Endpoints, slots: Slots, now: float) -> None:
         self._endpoints = endpoints
         self.slots = slots
         self.now = now
+        self._all_fresh_until = -math.inf
+        self._labels: dict[str, list[str | None]] = {}
         # The first slots without a gap, as in a pool that nobody has left: a slice of a column needs no copy.
         count = len(slots)
         self._index = slice(count) if count and slots[count - 1] == count - 1 else slots
@@ -256,6 +270,19 @@ class Candidates:
         endpoint = self.roster[int(self.slots[index])]
         assert endpoint is not None  # candidates are made and used in one step, with no change between
         return endpoint
+
+    @property
+    def load_version(self) -> int:
+        """A number that changes with every value that an endpoint tells of its load."""
+        return self._endpoints.load_version
+
+    def labels(self, key: str) -> Sequence[str | None]:
+        """The label of each candidate; None where it has none of this name."""
+        found = self._labels.get(key)
+        if found is None:
+            found = [self.at(index).spec.labels.get(key) for index in range(len(self))]
+            self._labels[key] = found
+        return found
 
     def only(self, mask: Mask) -> Candidates:
         """The candidates where `mask` is true."""
@@ -299,3 +326,14 @@ class Candidates:
     def fresh(self, threshold: float) -> Mask:
         """Which candidates told their load within `threshold` seconds of when it could be expected."""
         return self._endpoints.fresh(self._index, self.now, threshold)
+
+    def all_fresh(self, threshold: float) -> bool:
+        """Whether all of them did. One look at them lasts until the first could be stale."""
+        if self.now - threshold > self._all_fresh_until:
+            due_at = self._endpoints.load_due_at[self._index]
+            self._all_fresh_until = float(np.minimum.reduce(due_at, initial=math.inf))
+        return self.now - threshold <= self._all_fresh_until
+
+    def due_sooner(self, due_at: float) -> None:
+        """The load of a candidate is expected sooner than it was."""
+        self._all_fresh_until = min(self._all_fresh_until, due_at)

@@ -141,8 +141,11 @@ class Datastore:
     def candidates(self, subset: frozenset[str] | None, now: float) -> Candidates:
         """The ready endpoints, of `subset` if the gateway gave one."""
         endpoints = self.endpoints
-        slots = endpoints.ready_slots if subset is None else endpoints.matching(subset)
-        return Candidates(endpoints, slots, now)
+        if subset is not None:
+            return Candidates(endpoints, endpoints.matching(subset), now)
+        ready = endpoints.ready
+        ready.now = now
+        return ready
 
     def reserve(self, endpoint: Endpoint, tokens: int, model: str) -> Reservation:
         """Counts a request of `tokens` for `model` on the endpoint until it is released."""

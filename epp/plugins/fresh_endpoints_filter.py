@@ -19,7 +19,9 @@ class FreshEndpointsFilter:
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
 
-    def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask:
-        """True for the fresh ones, or for all if none is."""
+    def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask | None:
+        """True for the fresh ones; None, which keeps all, if all are fresh or none is."""
+        if endpoints.all_fresh(self._threshold):
+            return None
         fresh = endpoints.fresh(self._threshold)
-        return fresh if np.count_nonzero(fresh) else ~fresh
+        return fresh if np.count_nonzero(fresh) else None

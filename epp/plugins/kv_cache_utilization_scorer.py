@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from epp.datastore.endpoints import Candidates, Floats
@@ -10,6 +12,8 @@ from epp.types import InferenceRequest
 
 class KvCacheUtilizationScorer:
     """Scores by the part of the KV cache that running requests hold."""
+
+    load_only: ClassVar[bool] = True
 
     def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
         """1 - usage; unknown counts as full."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from epp.datastore.endpoints import Candidates, Floats, Slots
+from epp.datastore.endpoints import Candidates, Floats
 
 if TYPE_CHECKING:
     import random
@@ -21,10 +22,12 @@ class MaxScorePicker:
     def __init__(self, max_endpoints: int = 1) -> None:
         self._max_endpoints = max(1, max_endpoints)
 
-    def pick(self, totals: Floats, endpoints: Candidates, rng: random.Random) -> Slots:
+    def pick(self, totals: Floats, endpoints: Candidates, rng: random.Random) -> Sequence[int]:
         """Indexes of the best candidates."""
         if self._max_endpoints == 1:
-            tied = np.flatnonzero(totals >= np.maximum.reduce(totals) - _EPSILON)
-            return tied if len(tied) == 1 else tied[[endpoints.picked_at[tied].argmin()]]
+            best = int(totals.argmax())
+            tied = (totals >= totals[best] - _EPSILON).nonzero()[0]
+            return (best,) if len(tied) == 1 else (int(tied[endpoints.picked_at[tied].argmin()]),)
         ranks = np.round(totals / _EPSILON)
-        return np.lexsort((endpoints.picked_at, -ranks))[: self._max_endpoints]
+        order: list[int] = np.lexsort((endpoints.picked_at, -ranks))[: self._max_endpoints].tolist()
+        return order

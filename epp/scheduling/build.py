@@ -13,7 +13,7 @@ from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
 from epp.plugins.max_score_picker import MaxScorePicker
 from epp.plugins.registry import ALWAYS_ON, FACTORIES, PluginContext
 from epp.plugins.utilization_detector import UtilizationDetector
-from epp.scheduling.profile import NamedFilter, Profile, WeightedScorer
+from epp.scheduling.profile import NamedFilter, NamedPicker, Profile, WeightedScorer
 
 # Queue, KV use and prefix as in the reference's built-in profile. The two others are ours, with weights found
 # by benchmarks/weights.py: see docs/scheduling.md.
@@ -66,7 +66,7 @@ class _Builder:
         fresh = "fresh-endpoints-filter"
         filters = [NamedFilter(fresh, fresh, FreshEndpointsFilter(staleness))]
         scorers: list[WeightedScorer] = []
-        pickers: list[Picker] = []
+        pickers: list[NamedPicker] = []
         for ref in listed.plugins:
             if ref.name in (scorer.name for scorer in scorers):
                 self._fault(0, f"schedulingProfiles.{listed.name}", f'lists "{ref.name}" twice')
@@ -78,10 +78,10 @@ class _Builder:
                     weight = 1.0 if ref.weight is None else ref.weight
                     scorers.append(WeightedScorer(ref.name, types[ref.name], plugin, weight))
                 case Picker() as plugin:
-                    pickers.append(plugin)
+                    pickers.append(NamedPicker(ref.name, types[ref.name], plugin))
         if len(pickers) > 1:
             self._fault(0, f"schedulingProfiles.{listed.name}", "a profile has one picker, this one several")
-        picker = pickers[0] if pickers else _any_picker(made)
+        picker = pickers[0] if pickers else _any_picker(made, types)
         return Profile(listed.name, filters, scorers, picker, self.context.watcher)
 
     def detector(self, made: Mapping[str, object]) -> SaturationDetector:
@@ -119,5 +119,8 @@ def _every_plugin(config: PickerConfig) -> ProfileSpec:
     return ProfileSpec("default", tuple(PluginRef(spec.name) for spec in config.plugins))
 
 
-def _any_picker(made: Mapping[str, object]) -> Picker:
-    return next((plugin for plugin in made.values() if isinstance(plugin, Picker)), MaxScorePicker())
+def _any_picker(made: Mapping[str, object], types: Mapping[str, str]) -> NamedPicker:
+    for name, plugin in made.items():
+        if isinstance(plugin, Picker):
+            return NamedPicker(name, types[name], plugin)
+    return NamedPicker("max-score-picker", "max-score-picker", MaxScorePicker())

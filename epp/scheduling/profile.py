@@ -1,21 +1,31 @@
-"""A profile: filters, weighted scorers and a picker, run in this order over the candidates' columns."""
+"""A profile: filters, weighted scorers and a picker, run in this order over the candidates' columns.
+
+All that does not depend on the request is prepared when the profile is made, and scores that follow from
+the endpoints' load alone (`load_only`) are kept until a load changes: of the five default scorers three run
+for each request. A plugin that misbehaves is left out of the decision, and the request goes on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from epp.datastore.endpoints import Candidates
+from epp.datastore.endpoints import Candidates, Floats, Mask
 from epp.errors import NoEndpointError
-from epp.plugin import UNWATCHED, Filter, Picker, PlacementObserver, Scorer, Watcher
-from epp.scheduling.decision import Decision
+from epp.plugin import UNWATCHED, Filter, Misbehaviour, Picker, PlacementObserver, Scorer, Watcher
+from epp.plugins.max_score_picker import MaxScorePicker
+from epp.scheduling.decision import Decision, Removal
 from epp.types import InferenceRequest
 
 if TYPE_CHECKING:
     import random
+
+# A call of a plugin that takes longer is not used, seconds: it holds up every other request meanwhile.
+# A quarter of the 400 ms that the reference grants all producers together.
+PATIENCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,15 @@ class WeightedScorer:
     weight: float
 
 
+@dataclass(frozen=True, slots=True)
+class NamedPicker:
+    """A picker as a profile lists it."""
+
+    name: str
+    type: str
+    plugin: Picker
+
+
 class Profile:
     """One way to choose an endpoint."""
 
@@ -45,62 +64,179 @@ class Profile:
         name: str,
         filters: Sequence[NamedFilter],
         scorers: Sequence[WeightedScorer],
-        picker: Picker,
+        picker: NamedPicker,
         watcher: Watcher = UNWATCHED,
     ) -> None:
         self.name = name
+        self.filters = tuple(filters)
+        self.scorers = tuple(scorers)
+        self.picker = picker
+        self._clock = watcher.clock
         self._watcher = watcher
-        self._filters = tuple(filters)
-        self._scorers = tuple(scorers)
-        self._picker = picker
+        self._filters = [(each, _observer(watcher, "Filter", each)) for each in filters]
+        rows = list(enumerate((each, _observer(watcher, "Scorer", each)) for each in scorers))
+        self._load_rows = [row for row in rows if _is_load_only(row[1][0])]
+        self._request_rows = [row for row in rows if not _is_load_only(row[1][0])]
+        self._picked_in = _observer(watcher, "Picker", picker)
         self._weights = {scorer.name: scorer.weight for scorer in scorers}
         self._weight_row = np.array([scorer.weight for scorer in scorers], np.float64)
-        plugins = (*(f.plugin for f in filters), *(s.plugin for s in scorers), picker)
-        self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PlacementObserver))
+        listed: list[NamedFilter | WeightedScorer | NamedPicker] = [*filters, *scorers, picker]
+        self._observers = [
+            (each.type, each.name, each.plugin)
+            for each in listed
+            if isinstance(each.plugin, PlacementObserver)
+        ]
+        # Scores that follow from loads alone, and the candidates and loads that they hold for.
+        self._kept: tuple[Candidates, int, Floats] | None = None
 
     def __repr__(self) -> str:
-        scorers = " ".join(f"{scorer.name}*{scorer.weight:g}" for scorer in self._scorers)
+        scorers = " ".join(f"{scorer.name}*{scorer.weight:g}" for scorer in self.scorers)
         return f"<Profile {self.name}: {scorers}>"
 
     def run(self, request: InferenceRequest, candidates: Candidates, rng: random.Random) -> Decision:
         """Chooses. Raises NoEndpointError if the filters leave nothing."""
-        started = self._watcher.clock()
-        removed: dict[str, int] = {}
-        for named in self._filters:
-            mask = named.plugin.filter(request, candidates)
-            if np.count_nonzero(mask) < len(mask):
+        removed: tuple[Removal, ...] = ()
+        for named, observe in self._filters:
+            mask = self._mask(named, observe, request, candidates)
+            if mask is not None and not mask.all():
                 kept = candidates.only(mask)
-                removed[named.name] = len(candidates) - len(kept)
+                removed += (Removal(named.name, candidates.slots[~mask]),)
                 candidates = kept
-            started = self._ran("Filter", named, started)
         if not len(candidates):
             raise NoEndpointError("no endpoint is left for the request after filtering")
-        scores = np.empty((len(self._scorers), len(candidates)))
-        for row, scorer in zip(scores, self._scorers, strict=True):
-            row[:] = scorer.plugin.score(request, candidates)
-            started = self._ran("Scorer", scorer, started)
-        # fmax, and not clip, so that a score that is NaN counts as 0 instead of spoiling the total.
-        np.fmin(np.fmax(scores, 0.0, out=scores), 1.0, out=scores)
-        totals = self._weight_row @ scores
-        picks = self._picker.pick(totals, candidates, rng)
+        skipped: list[str] = []
+        scores = self._load_scores(request, candidates, skipped).copy()
+        for row, (scorer, observe) in self._request_rows:
+            self._score(scores[row], scorer, observe, request, candidates, skipped)
+        totals: Floats = self._weight_row @ scores
         return Decision(
             profile=self.name,
-            picked=tuple(candidates.at(index) for index in picks.tolist()),
+            picked=tuple([candidates.at(index) for index in self._pick(totals, candidates, rng)]),
             candidates=candidates.slots,
             roster=candidates.roster,
             removed=removed,
-            scores=dict(zip(self._weights, scores, strict=True)),
+            scores=scores,
             weights=self._weights,
             totals=totals,
+            skipped=tuple(skipped),
         )
-
-    def _ran(self, extension_point: str, plugin: NamedFilter | WeightedScorer, started: float) -> float:
-        """Tells how long a plugin took; the time now, at which the next one starts."""
-        now = self._watcher.clock()
-        self._watcher.ran(extension_point, plugin.type, plugin.name, now - started)
-        return now
 
     def placed(self, request: InferenceRequest, decision: Decision) -> None:
         """Tells the plugins that want to know where the request goes."""
-        for observer in self._observers:
-            observer.placed(request, decision.picked[0])
+        for plugin_type, name, plugin in self._observers:
+            try:
+                plugin.placed(request, decision.picked[0])
+            except Exception as error:
+                self._watcher.misbehaved(plugin_type, name, "raised", error)
+
+    # Filters ---------------------------------------------------------------------------------------------
+
+    def _mask(
+        self,
+        named: NamedFilter,
+        observe: Callable[[float], object],
+        request: InferenceRequest,
+        candidates: Candidates,
+    ) -> Mask | None:
+        """What the filter says; None, which keeps all, if it misbehaves."""
+        started = self._clock()
+        how: Misbehaviour | None = None
+        error: Exception | None = None
+        mask: Mask | None = None
+        try:
+            mask = named.plugin.filter(request, candidates)
+        except Exception as raised:
+            how, error = "raised", raised
+        took = self._clock() - started
+        observe(took)
+        if took > PATIENCE:
+            how = "too slow"
+        elif mask is not None and not _is_mask(mask, len(candidates)):
+            how = "wrong shape"
+        if how is not None:
+            self._watcher.misbehaved(named.type, named.name, how, error)
+            return None
+        return mask
+
+    # Scorers ---------------------------------------------------------------------------------------------
+
+    def _load_scores(self, request: InferenceRequest, candidates: Candidates, skipped: list[str]) -> Floats:
+        """All rows, those of `load_only` scorers filled; not to be written to."""
+        kept = self._kept
+        version = candidates.load_version
+        if kept is not None and kept[0] is candidates and kept[1] == version:
+            return kept[2]
+        scores = np.zeros((len(self.scorers), len(candidates)))
+        for row, (scorer, observe) in self._load_rows:
+            self._score(scores[row], scorer, observe, request, candidates, skipped)
+        if not skipped:  # what misbehaved is asked again
+            self._kept = (candidates, version, scores)
+        return scores
+
+    def _score(
+        self,
+        row: Floats,
+        scorer: WeightedScorer,
+        observe: Callable[[float], object],
+        request: InferenceRequest,
+        candidates: Candidates,
+        skipped: list[str],
+    ) -> None:
+        """Fills `row`, between 0 and 1; leaves 0, the same for all, if the scorer misbehaves."""
+        started = self._clock()
+        error: Exception | None = None
+        how: Misbehaviour | None = None
+        try:
+            values = scorer.plugin.score(request, candidates)
+            if isinstance(values, np.ndarray) and values.shape != row.shape:
+                how = "wrong shape"
+            else:
+                np.maximum(values, 0.0, out=row)
+                np.minimum(row, 1.0, out=row)
+        except Exception as raised:
+            how, error = "raised", raised
+        took = self._clock() - started
+        observe(took)
+        if took > PATIENCE:
+            how = "too slow"
+        # A comparison with NaN is false, and a sum of numbers between 0 and 1 is NaN only if one of them is.
+        elif how is None and not np.add.reduce(row) >= 0.0:
+            how = "not a number"
+        if how is not None:
+            row[:] = 0.0
+            skipped.append(scorer.name)
+            self._watcher.misbehaved(scorer.type, scorer.name, how, error)
+
+    # The picker ------------------------------------------------------------------------------------------
+
+    def _pick(self, totals: Floats, candidates: Candidates, rng: random.Random) -> Sequence[int]:
+        picker = self.picker
+        started = self._clock()
+        try:
+            picks = picker.plugin.pick(totals, candidates, rng)
+            if len(picks) and min(picks) >= 0 and max(picks) < len(candidates):
+                self._picked_in(self._clock() - started)
+                return picks
+            error = None
+        except Exception as raised:
+            error = raised
+        how: Misbehaviour = "raised" if error else "no such endpoint"
+        self._watcher.misbehaved(picker.type, picker.name, how, error)
+        return _FALLBACK.pick(totals, candidates, rng)
+
+
+_FALLBACK = MaxScorePicker()
+
+
+def _is_mask(value: object, size: int) -> bool:
+    return isinstance(value, np.ndarray) and value.shape == (size,) and value.dtype == np.bool_
+
+
+def _is_load_only(scorer: WeightedScorer) -> bool:
+    return bool(getattr(scorer.plugin, "load_only", False))
+
+
+def _observer(
+    watcher: Watcher, extension_point: str, plugin: NamedFilter | WeightedScorer | NamedPicker
+) -> Callable[[float], object]:
+    return watcher.durations(extension_point, plugin.type, plugin.name)

@@ -98,11 +98,11 @@ class TestReadiness:
         endpoints = Endpoints()
         one, two = endpoints.add(spec(0)), endpoints.add(spec(1, ready=False))
         assert endpoints.slots.tolist() == [one.slot, two.slot]
-        assert endpoints.ready_slots.tolist() == [one.slot]
+        assert endpoints.ready.slots.tolist() == [one.slot]
         endpoints.update(two, spec(1))
-        assert endpoints.ready_slots.tolist() == [one.slot, two.slot]
+        assert endpoints.ready.slots.tolist() == [one.slot, two.slot]
         endpoints.remove(one)
-        assert endpoints.ready_slots.tolist() == [two.slot]
+        assert endpoints.ready.slots.tolist() == [two.slot]
 
 
 class TestSubset:

@@ -17,8 +17,7 @@ RNG = random.Random(0)
 
 
 def pick(store: Datastore, totals: list[float], endpoints: int = 1) -> list[int]:
-    picked: list[int] = MaxScorePicker(endpoints).pick(np.array(totals), everyone(store), RNG).tolist()
-    return picked
+    return list(MaxScorePicker(endpoints).pick(np.array(totals), everyone(store), RNG))
 
 
 def used(*numbers: int, endpoints: int = 3) -> Datastore:

@@ -8,17 +8,28 @@ import random
 import weakref
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 
+from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
 from epp.plugins.kv_cache_utilization_scorer import KvCacheUtilizationScorer
 from epp.plugins.max_score_picker import MaxScorePicker
 from epp.plugins.queue_scorer import QueueScorer
-from epp.scheduling.decision import KEPT_CHARACTERS, KEPT_DECISIONS, Decision, DecisionLog
-from epp.scheduling.profile import Profile, WeightedScorer
+from epp.scheduling.decision import (
+    KEPT_CANDIDATES,
+    KEPT_CHARACTERS,
+    KEPT_DECISIONS,
+    Decision,
+    DecisionLog,
+    describe_decision,
+)
+from epp.scheduling.profile import NamedFilter, NamedPicker, Profile, WeightedScorer
 from epp.types import Api, ControlHeaders, InferenceRequest, ParsedBody, Prompt, Snapshot
-from tests.pools import NOW, everyone, load, request, store_of
+from tests.pools import INTERVAL, NOW, everyone, load, request, store_of
 
 SECRET = "SECRET"
+BEST = NamedPicker("best", "max-score-picker", MaxScorePicker(2))
 
 
 class Body(bytearray):
@@ -49,7 +60,7 @@ def decided(asked: InferenceRequest) -> Decision:
         WeightedScorer("queue", "queue-scorer", QueueScorer(), 2),
         WeightedScorer("kv", "kv-cache-utilization-scorer", KvCacheUtilizationScorer(), 1),
     ]
-    return Profile("default", [], scorers, MaxScorePicker(2)).run(asked, everyone(store), random.Random(0))
+    return Profile("default", [], scorers, BEST).run(asked, everyone(store), random.Random(0))
 
 
 def test_what_it_tells() -> None:
@@ -68,23 +79,50 @@ def test_what_it_tells() -> None:
         "body_bytes": 99,
         "profile": "default",
         "picked": ["192.168.1.2:8000", "192.168.1.1:8000"],
+        "runner_up": "192.168.1.1:8000",
+        "margin": 1.75,
         "removed": {},
         "weights": {"queue": 2, "kv": 1},
+        "skipped": [],
         "candidates": [
-            {
-                "endpoint": "pod-0",
-                "address": "192.168.1.1:8000",
-                "total": 0.75,
-                "scores": {"queue": 0, "kv": 0.75},
-            },
             {
                 "endpoint": "pod-1",
                 "address": "192.168.1.2:8000",
                 "total": 2.5,
                 "scores": {"queue": 1, "kv": 0.5},
+                "weighted": {"queue": 2, "kv": 0.5},
+            },
+            {
+                "endpoint": "pod-0",
+                "address": "192.168.1.1:8000",
+                "total": 0.75,
+                "scores": {"queue": 0, "kv": 0.75},
+                "weighted": {"queue": 0, "kv": 0.75},
             },
         ],
     }
+
+
+def test_what_filters_took_out() -> None:
+    store = store_of(load(0, 0.0), load(0, 0.0), load(0, 0.0))
+    stale = NamedFilter("fresh", "fresh-endpoints-filter", FreshEndpointsFilter(1.0))
+    store.scraped("pod-1", load(0, 0.0), INTERVAL, NOW + 5)
+    decision = Profile("p", [stale], [], BEST).run(request(), everyone(store, NOW + 5), random.Random(0))
+    told = describe_decision(decision)
+    assert told["removed"] == {"fresh": ["pod-0", "pod-2"]}
+    assert (told["runner_up"], told["margin"]) == (None, None)
+
+
+def test_of_large_pools_fewer_decisions_are_kept() -> None:
+    log = DecisionLog()
+    decision = decided(request())
+    wide = msgspec.structs.replace(decision, candidates=np.zeros(KEPT_CANDIDATES // 4, np.intp))
+    for number in range(6):
+        log.add(request(request_id=str(number)), wide)
+    assert log.kept == 4
+    for number in range(3):
+        log.add(request(request_id=str(number)), decision)
+    assert log.kept == 6
 
 
 def test_no_prompt_no_salt_no_query_and_no_headers() -> None:
@@ -143,7 +181,7 @@ def test_one_request(asked: str, told: int) -> None:
 def test_a_decision_still_names_endpoints_that_left() -> None:
     store = store_of(load(0, 0.0))
     log = DecisionLog()
-    decision = Profile("p", [], [], MaxScorePicker()).run(request(), everyone(store), random.Random(0))
+    decision = Profile("p", [], [], BEST).run(request(), everyone(store), random.Random(0))
     log.add(request(), decision)
     store.apply(Snapshot(None))
     [told] = log.latest(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -20,25 +21,30 @@ from epp.plugins.max_score_picker import MaxScorePicker
 from epp.plugins.prefix_cache_scorer import PrefixCacheScorer
 from epp.plugins.queue_scorer import QueueScorer
 from epp.scheduling.decision import Decision
-from epp.scheduling.profile import NamedFilter, Profile, WeightedScorer
+from epp.scheduling.profile import PATIENCE, NamedFilter, NamedPicker, Profile, WeightedScorer
 from epp.types import InferenceRequest, Snapshot
-from tests.pools import INTERVAL, NOW, address, endpoint, everyone, load, request, store_of
+from tests.pickers import Clock
+from tests.pools import INTERVAL, NOW, address, endpoint, everyone, load, request, snapshot, spec, store_of
 
 RNG = random.Random(0)
 
 
 def transcript(decision: Decision) -> list[str]:
     """One line for each candidate, best first in the order picked, then the others."""
-    lines = [f"removed {name}: {count}" for name, count in decision.removed.items()]
+    lines = [f"removed {name}: {len(slots)}" for name, slots in decision.removed]
     for index, slot in enumerate(decision.candidates.tolist()):
         one = decision.roster[slot]
         assert one is not None
         scores = " ".join(
-            f"{name} {values[index]:.4g}*{decision.weights[name]:g}"
-            for name, values in decision.scores.items()
+            f"{name} {values[index]:.4g}*{weight:g}"
+            for (name, weight), values in zip(decision.weights.items(), decision.scores, strict=True)
         )
         lines.append(f"{one.spec.name}: {scores} = {decision.totals[index]:.4g}")
     return [*lines, "-> " + " ".join(one.spec.name for one in decision.picked)]
+
+
+def best(endpoints: int = 1) -> NamedPicker:
+    return NamedPicker("best", "max-score-picker", MaxScorePicker(endpoints))
 
 
 def default_profile(store: Datastore, *, endpoints: int = 1) -> Profile:
@@ -52,7 +58,7 @@ def default_profile(store: Datastore, *, endpoints: int = 1) -> Profile:
             WeightedScorer("prefix", "prefix-cache-scorer", PrefixCacheScorer(store), 3),
             WeightedScorer("lora", "lora-affinity-scorer", LoraAffinityScorer(store.adapters), 1),
         ],
-        MaxScorePicker(endpoints),
+        best(endpoints),
     )
 
 
@@ -87,7 +93,7 @@ def fixed_profile(*scores: list[float], weights: tuple[float, ...] = ()) -> Prof
         WeightedScorer(f"s{number}", "test-scorer", Fixed(values), weight)
         for number, (values, weight) in enumerate(zip(scores, weights or (1,) * len(scores), strict=True))
     ]
-    return Profile("fixed", [], scorers, MaxScorePicker(9))
+    return Profile("fixed", [], scorers, best(9))
 
 
 class TestTranscripts:
@@ -165,7 +171,7 @@ class TestFilters:
         filters = [
             NamedFilter(f"keep-{number}", "test-filter", Keep(names)) for number, names in enumerate(keeps)
         ]
-        return Profile("p", filters, [], MaxScorePicker(9))
+        return Profile("p", filters, [], best(9))
 
     def test_each_gets_what_the_one_before_left(self) -> None:
         store = store_of(None, None, None)
@@ -179,7 +185,7 @@ class TestFilters:
 
     def test_one_that_takes_nothing_out_is_not_mentioned(self) -> None:
         store = store_of(None)
-        assert self.profile({"pod-0"}).run(request(), everyone(store), RNG).removed == {}
+        assert self.profile({"pod-0"}).run(request(), everyone(store), RNG).removed == ()
 
     @pytest.mark.parametrize("keeps", [[set()], [{"pod-0"}, {"pod-1"}], [set(), {"pod-0"}]])
     def test_when_nothing_is_left_there_is_no_endpoint(self, keeps: list[set[str]]) -> None:
@@ -192,7 +198,7 @@ class TestFilters:
             "p",
             [NamedFilter("k", "test-filter", Keep({"pod-1"}))],
             [WeightedScorer("s", "test-scorer", scorer, 1)],
-            MaxScorePicker(),
+            best(),
         )
         profile.run(request(), everyone(store_of(None, None, None)), RNG)
         assert scorer.asked == [1]
@@ -207,15 +213,7 @@ class TestScores:
 
     def test_scores_outside_0_to_1_are_cut(self) -> None:
         decision = fixed_profile([-3, 7, math.inf]).run(request(), everyone(store_of(None, None, None)), RNG)
-        assert decision.scores["s0"].tolist() == [0, 1, 1]
-
-    def test_a_score_that_is_nan_counts_nothing(self) -> None:
-        store = store_of(None, None, None)
-        decision = fixed_profile([math.nan, 0.5, math.nan], [0.1, 0.1, 0.9]).run(
-            request(), everyone(store), RNG
-        )
-        assert decision.totals.tolist() == [0.1, 0.6, 0.9]
-        assert [one.spec.name for one in decision.picked] == ["pod-2", "pod-1", "pod-0"]
+        assert decision.scores[0].tolist() == [0, 1, 1]
 
     def test_no_scorers_is_a_tie(self) -> None:
         store = store_of(None, None)
@@ -227,7 +225,7 @@ class TestPlaced:
     def test_who_wants_to_know_is_told_the_first_pick(self) -> None:
         store = store_of(None, None)
         scorer = Fixed([0.25, 0.5])
-        profile = Profile("p", [], [WeightedScorer("s", "test-scorer", scorer, 1)], MaxScorePicker(2))
+        profile = Profile("p", [], [WeightedScorer("s", "test-scorer", scorer, 1)], best(2))
         asked = request()
         decision = profile.run(asked, everyone(store), RNG)
         assert scorer.placements == []
@@ -238,15 +236,193 @@ class TestPlaced:
 def test_every_plugin_is_watched() -> None:
     ticks = iter(range(100))
     seen: list[tuple[str, str, str, float]] = []
-    watcher = Watcher(lambda: float(next(ticks) ** 2), lambda *told: seen.append(told))
+    watcher = Watcher(
+        lambda: next(ticks) ** 2 / 1024, lambda *plugin: lambda took: seen.append((*plugin, took * 1024))
+    )
     filters = [NamedFilter("keep", "test-filter", Keep({"pod-0"}))]
     scorers = [WeightedScorer(name, "test-scorer", Fixed([1]), 1) for name in ("a", "b")]
-    Profile("p", filters, scorers, MaxScorePicker(), watcher).run(request(), everyone(store_of(None)), RNG)
-    assert seen[:3] == [
+    Profile("p", filters, scorers, best(), watcher).run(request(), everyone(store_of(None)), RNG)
+    assert seen == [
         ("Filter", "test-filter", "keep", 1.0),
-        ("Scorer", "test-scorer", "a", 3.0),
-        ("Scorer", "test-scorer", "b", 5.0),
+        ("Scorer", "test-scorer", "a", 5.0),
+        ("Scorer", "test-scorer", "b", 9.0),
+        ("Picker", "max-score-picker", "best", 13.0),
     ]
+
+
+@dataclass
+class Loaded:
+    """A scorer that follows from loads alone; counts its calls."""
+
+    load_only: ClassVar[bool] = True
+    calls: int = 0
+
+    def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
+        self.calls += 1
+        return 1.0 - endpoints.kv_usage
+
+
+class TestLoadOnly:
+    def test_it_runs_when_a_load_or_the_candidates_change(self) -> None:
+        store = store_of(load(0, 0.5), load(0, 0.25))
+        scorer = Loaded()
+        profile = Profile("p", [], [WeightedScorer("s", "test-scorer", scorer, 2)], best())
+
+        def totals() -> list[float]:
+            return profile.run(request(), everyone(store), RNG).totals.tolist()
+
+        assert [totals(), totals()] == [[1.0, 1.5]] * 2
+        assert scorer.calls == 1
+        store.scraped("pod-0", load(0, 0.5), INTERVAL, NOW)  # the same again
+        assert (totals(), scorer.calls) == ([1.0, 1.5], 1)
+        store.scraped("pod-0", load(0, 0.75), INTERVAL, NOW)
+        assert (totals(), scorer.calls) == ([0.5, 1.5], 2)
+        store.apply(snapshot(spec(0)))
+        assert (totals(), scorer.calls) == ([0.5], 3)
+        subset = store.candidates(frozenset({address(0)}), NOW)
+        assert profile.run(request(), subset, RNG).totals.tolist() == [0.5]
+        assert scorer.calls == 4
+
+    def test_a_decision_keeps_its_scores(self) -> None:
+        store = store_of(load(0, 0.5))
+        profile = Profile("p", [], [WeightedScorer("s", "test-scorer", Loaded(), 1)], best())
+        decision = profile.run(request(), everyone(store), RNG)
+        store.scraped("pod-0", load(0, 0.75), INTERVAL, NOW)
+        profile.run(request(), everyone(store), RNG)
+        assert decision.scores.tolist() == [[0.5]]
+
+
+@dataclass
+class Says:
+    """A filter, scorer or picker that says what it is told to, or raises it."""
+
+    what: Any
+    clock: Clock | None = None
+
+    def _say(self) -> Any:
+        if self.clock is not None:
+            self.clock.now += 2 * PATIENCE
+        if isinstance(self.what, Exception):
+            raise self.what
+        return self.what
+
+    def score(self, request: InferenceRequest, endpoints: Candidates) -> Any:
+        return self._say()
+
+
+@dataclass
+class FilterSays(Says):
+    def filter(self, request: InferenceRequest, endpoints: Candidates) -> Any:
+        return self._say()
+
+
+@dataclass
+class PickerSays(Says):
+    def pick(self, totals: Floats, endpoints: Candidates, rng: random.Random) -> Any:
+        return self._say()
+
+
+class TestMisbehaviour:
+    """Each way to misbehave: the plugin is left out, counted, and the request goes on."""
+
+    def setup_method(self) -> None:
+        self.store = store_of(load(0, 0.5), load(0, 0.25))
+        self.clock = Clock()
+        self.seen: list[tuple[str, str, str, str]] = []
+        self.watcher = Watcher(
+            self.clock,
+            misbehaved=lambda kind, name, how, error: self.seen.append(
+                (kind, name, how, type(error).__name__)
+            ),
+        )
+
+    def run(
+        self,
+        filters: list[NamedFilter] | None = None,
+        scorers: list[WeightedScorer] | None = None,
+        picker: NamedPicker | None = None,
+    ) -> Decision:
+        good = WeightedScorer("kv", "kv-cache-utilization-scorer", KvCacheUtilizationScorer(), 1)
+        profile = Profile("p", filters or [], [*(scorers or []), good], picker or best(), self.watcher)
+        return profile.run(request(), everyone(self.store), RNG)
+
+    @pytest.mark.parametrize(
+        ("what", "how", "error"),
+        [
+            (ZeroDivisionError(), "raised", "ZeroDivisionError"),
+            ("text", "raised", "UFuncTypeError"),
+            (None, "raised", "UFuncTypeError"),
+            (np.ones(3), "wrong shape", "NoneType"),
+            (np.ones((2, 2)), "wrong shape", "NoneType"),
+            (np.array([1.0]), "wrong shape", "NoneType"),
+            ([1.0, 0.0, 0.0], "raised", "ValueError"),
+            (np.array([math.nan, 1.0]), "not a number", "NoneType"),
+            (math.nan, "not a number", "NoneType"),
+        ],
+    )
+    def test_a_scorer(self, what: Any, how: str, error: str) -> None:
+        decision = self.run(scorers=[WeightedScorer("bad", "bad-scorer", Says(what), 5)])
+        assert self.seen == [("bad-scorer", "bad", how, error)]
+        assert decision.skipped == ("bad",)
+        assert decision.totals.tolist() == [0.5, 0.75]
+
+    def test_a_slow_scorer(self) -> None:
+        decision = self.run(scorers=[WeightedScorer("bad", "bad-scorer", Says(1.0, self.clock), 5)])
+        assert self.seen == [("bad-scorer", "bad", "too slow", "NoneType")]
+        assert decision.totals.tolist() == [0.5, 0.75]
+
+    def test_a_load_only_scorer_is_asked_again(self) -> None:
+        scorer = Says(ValueError())
+        scorer.load_only = True  # type: ignore[attr-defined]
+        profile = Profile("p", [], [WeightedScorer("s", "bad-scorer", scorer, 1)], best(), self.watcher)
+        profile.run(request(), everyone(self.store), RNG)
+        scorer.what = 0.5
+        assert profile.run(request(), everyone(self.store), RNG).totals.tolist() == [0.5, 0.5]
+
+    @pytest.mark.parametrize(
+        ("what", "how", "error"),
+        [
+            (KeyError("secret"), "raised", "KeyError"),
+            (np.zeros(3, bool), "wrong shape", "NoneType"),
+            (np.zeros(2), "wrong shape", "NoneType"),
+            ([True, False], "wrong shape", "NoneType"),
+        ],
+    )
+    def test_a_filter(self, what: Any, how: str, error: str) -> None:
+        decision = self.run(filters=[NamedFilter("bad", "bad-filter", FilterSays(what))])
+        assert self.seen == [("bad-filter", "bad", how, error)]
+        assert len(decision.candidates) == 2
+
+    def test_a_slow_filter(self) -> None:
+        bad = NamedFilter("bad", "bad-filter", FilterSays(np.zeros(2, bool), self.clock))
+        assert len(self.run(filters=[bad]).candidates) == 2
+        assert self.seen == [("bad-filter", "bad", "too slow", "NoneType")]
+
+    @pytest.mark.parametrize(
+        ("what", "how", "error"),
+        [
+            (IndexError(), "raised", "IndexError"),
+            ([], "no such endpoint", "NoneType"),
+            ([2], "no such endpoint", "NoneType"),
+            ([0, -1], "no such endpoint", "NoneType"),
+            (None, "raised", "TypeError"),
+        ],
+    )
+    def test_a_picker(self, what: Any, how: str, error: str) -> None:
+        decision = self.run(picker=NamedPicker("bad", "bad-picker", PickerSays(what)))
+        assert self.seen == [("bad-picker", "bad", how, error)]
+        assert decision.picked == (endpoint(self.store, 1),)
+
+    def test_an_observer(self) -> None:
+        class Observer(Says):
+            def placed(self, request: InferenceRequest, endpoint: Endpoint) -> None:
+                raise OSError
+
+        profile = Profile(
+            "p", [], [WeightedScorer("bad", "bad-scorer", Observer(1.0), 1)], best(), self.watcher
+        )
+        profile.placed(request(), profile.run(request(), everyone(self.store), RNG))
+        assert self.seen == [("bad-scorer", "bad", "raised", "OSError")]
 
 
 def test_the_instrument() -> None:
