@@ -30,10 +30,10 @@ from epp.director import Director, DirectorSettings, Listeners
 from epp.errors import ConfigError, Fault
 from epp.logs import configure_logging
 from epp.metrics import Metrics
-from epp.plugin import Watcher
 from epp.plugins.registry import PluginContext
 from epp.scheduling.build import DEFAULT_CONFIG, build_profile
 from epp.scheduling.decision import DecisionLog
+from epp.scheduling.watch import watcher
 from epp.scrape.engines import ENGINES, EngineSpec, override
 from epp.scrape.http_client import connector
 from epp.scrape.poller import Poller, ScrapeSettings
@@ -108,9 +108,10 @@ class App:
             ),
             engines=_engines(settings),
         )
-        watcher = Watcher(self._clock, self._metrics.plugin_ran, self._metrics.prefix_matched)
         profile, detector = build_profile(
-            config, PluginContext(self._store, watcher), settings.metrics_staleness_threshold
+            config,
+            PluginContext(self._store, watcher(self._metrics, self._clock)),
+            settings.metrics_staleness_threshold,
         )
         self._director = Director(
             self._store,
