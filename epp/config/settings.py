@@ -83,9 +83,9 @@ class ServeSettings:
     health_checking: bool = flag(
         False, help="Answer grpc.health.v1 on --grpc-port too, for gateways that check the port they use."
     )
-    transport: Literal["grpcio", "h2"] = flag(
-        "grpcio",
-        help="What carries ext_proc: gRPC's own library, or our own HTTP/2, which needs less CPU.",
+    transport: Literal["h2", "grpcio"] = flag(
+        "h2",
+        help="What carries ext_proc: our own HTTP/2, or gRPC's own library, which needs more CPU.",
     )
     drain_timeout: Seconds = flag(
         Seconds(30),

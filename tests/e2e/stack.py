@@ -32,8 +32,8 @@ from tests.e2e.process import PATIENCE, Process, free_ports
 
 EPP = (sys.executable, "-m", "epp")
 
-# What `epp serve --transport` can be.
-TRANSPORTS = ("grpcio", "h2")
+# What `epp serve --transport` can be, the default first.
+TRANSPORTS = ("h2", "grpcio")
 
 BASE_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 ADAPTERS = ("food-review", "cad-fabricator")
@@ -133,8 +133,11 @@ class Simulators(Process):
 class Picker(Process):
     """`epp serve` on a pool."""
 
-    def __init__(self, folder: Path, pool: Pool, *flags: str, tls: bool = True) -> None:
+    def __init__(
+        self, folder: Path, pool: Pool, *flags: str, transport: str = TRANSPORTS[0], tls: bool = True
+    ) -> None:
         self.port, self.health_port, self.admin_port = (first := free_ports(3)), first + 1, first + 2
+        self.transport = transport
         self.tls = tls
         ports = {
             "grpc-port": self.port,
@@ -142,6 +145,7 @@ class Picker(Process):
             "metrics-port": self.admin_port,
         }
         argv = [*EPP, "serve", "--pool-file", str(pool.file), "--bind-address", "127.0.0.1"]
+        argv += ["--transport", transport]
         argv += [f"--{name}={port}" for name, port in ports.items()]
         super().__init__([*argv, f"--secure-serving={str(tls).lower()}", *flags], folder / "picker.log")
         self._http = client_of(self.admin_port)
@@ -288,6 +292,7 @@ async def running_stack(
     *,
     sim: Sequence[str] = (),
     picker: Sequence[str] = (),
+    transport: str = TRANSPORTS[0],
     rewrites: Sequence[Mapping[str, Any]] = (),
     **gateway: Any,
 ) -> AsyncIterator[Stack]:
@@ -295,7 +300,7 @@ async def running_stack(
     async with AsyncExitStack() as stack:
         simulators = await stack.enter_async_context(Simulators(folder, 3, *sim))
         pool = Pool(folder / "pool", simulators.addresses, rewrites=rewrites)
-        asked = await stack.enter_async_context(Picker(folder, pool, *picker))
+        asked = await stack.enter_async_context(Picker(folder, pool, *picker, transport=transport))
         front = await stack.enter_async_context(Gateway(folder, asked, pool, **gateway))
         yield Stack(simulators, pool, asked, front)
 

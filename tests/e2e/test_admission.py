@@ -21,8 +21,9 @@ _HTTP = "type.googleapis.com/envoy.extensions.filters.http"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running_stack(tmp_path_factory.mktemp("admission"), sim=["--time-scale=50"]) as stack:
+async def stack(tmp_path_factory: pytest.TempPathFactory, transport: str) -> AsyncIterator[Stack]:
+    folder = tmp_path_factory.mktemp("admission")
+    async with running_stack(folder, sim=["--time-scale=50"], transport=transport) as stack:
         yield stack
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -19,7 +20,7 @@ from tests.e2e.asks import COMPLETIONS, ask, completion, connection
 from tests.e2e.http2 import converse, head
 from tests.e2e.malformed import CANARY, Case, Then, cases
 from tests.e2e.process import eventually
-from tests.e2e.stack import Gateway, Picker, Stack, running_stack
+from tests.e2e.stack import Gateway, Stack, running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -32,8 +33,9 @@ GROWTH = 16 << 20
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running_stack(tmp_path_factory.mktemp("bad-input"), sim=["--time-scale=50"]) as stack:
+async def stack(tmp_path_factory: pytest.TempPathFactory, transport: str) -> AsyncIterator[Stack]:
+    folder = tmp_path_factory.mktemp("bad-input")
+    async with running_stack(folder, sim=["--time-scale=50"], transport=transport) as stack:
         yield stack
 
 
@@ -148,17 +150,12 @@ async def test_a_thousand_malformed_requests(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("mode", ["STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "NONE"])
-async def test_malformed_requests_in_other_modes(
-    stack: Stack, mode: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Through a picker with the other transport."""
-    folder = tmp_path_factory.mktemp(mode)
-    async with Picker(folder, stack.pool, "--transport=h2") as picker:
-        front = Gateway(folder, picker, stack.pool, request_body_mode=mode, response_body_mode=mode)
-        async with front as gateway:
-            pid = picker.pid
-            judge(await send_all(gateway.port, list(cases(250, seed=3))))
-            await assert_unhurt(Stack(stack.sim, stack.pool, picker, gateway), pid)
+async def test_malformed_requests_in_other_modes(stack: Stack, mode: str, tmp_path: Path) -> None:
+    modes = {"request_body_mode": mode, "response_body_mode": mode}
+    async with Gateway(tmp_path, stack.picker, stack.pool, **modes) as gateway:
+        pid = stack.picker.pid
+        judge(await send_all(gateway.port, list(cases(250, seed=3))))
+        await assert_unhurt(Stack(stack.sim, stack.pool, stack.picker, gateway), pid)
 
 
 BODY = b'{"model": "food-review", "prompt": "hi", "max_tokens": 2}'

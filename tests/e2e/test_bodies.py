@@ -61,12 +61,12 @@ class World:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def world(tmp_path_factory: pytest.TempPathFactory, transport: str) -> AsyncIterator[World]:
     folder = tmp_path_factory.mktemp("bodies")
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(backends(2))
         pool = Pool(folder / "pool", [server.address for server in servers], rewrites=REWRITES)
-        picker = await stack.enter_async_context(Picker(folder, pool))
+        picker = await stack.enter_async_context(Picker(folder, pool, transport=transport))
         gateways = {
             mode: await stack.enter_async_context(
                 Gateway(folder, picker, pool, request_body_mode=mode, response_body_mode=mode)

@@ -26,7 +26,7 @@ import pytest_asyncio
 from tests.e2e.asks import COMPLETIONS, ask, completion, connection, http_head, picked_for
 from tests.e2e.load import Load
 from tests.e2e.process import eventually
-from tests.e2e.stack import TRANSPORTS, Gateway, Picker, Pool, Stack, request_id, running_stack
+from tests.e2e.stack import Gateway, Picker, Pool, Stack, request_id, running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,17 +44,19 @@ FALLBACKS = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def stack(tmp_path_factory: pytest.TempPathFactory, transport: str) -> AsyncIterator[Stack]:
     """Every test leaves it as it found it."""
-    async with running_stack(tmp_path_factory.mktemp("failures"), sim=["--time-scale=5"]) as stack:
+    folder = tmp_path_factory.mktemp("failures")
+    async with running_stack(folder, sim=["--time-scale=5"], transport=transport) as stack:
         yield stack
 
 
 @asynccontextmanager
 async def own_picker(stack: Stack, folder: Path, *flags: str, **gateway: Any) -> AsyncIterator[Stack]:
-    """The same servers behind a picker and a gateway of the test's own."""
+    """The same servers behind a picker, of the same transport, and a gateway of the test's own."""
     pool = Pool(folder / "pool", stack.sim.addresses)
-    async with Picker(folder, pool, *flags) as picker, Gateway(folder, picker, pool, **gateway) as front:
+    asked = Picker(folder, pool, *flags, transport=stack.picker.transport)
+    async with asked as picker, Gateway(folder, picker, pool, **gateway) as front:
         yield Stack(stack.sim, pool, picker, front)
 
 
@@ -336,11 +338,9 @@ class TestPicker:
             await eventually(lambda: asks_picker(own.gateway), "a request that the picker is asked about")
             await eventually(own.picker.is_idle)
 
-    @pytest.mark.parametrize("transport", TRANSPORTS)
-    async def test_drains_on_sigterm(self, stack: Stack, tmp_path: Path, transport: str) -> None:
-        flag = f"--transport={transport}"
+    async def test_drains_on_sigterm(self, stack: Stack, tmp_path: Path) -> None:
         # Four seconds of tokens: longer than the picker takes new streams.
-        async with own_picker(stack, tmp_path, flag) as own, stream(own, 2500) as (_, lines):
+        async with own_picker(stack, tmp_path) as own, stream(own, 2500) as (_, lines):
             own.picker.send(signal.SIGTERM)
             await eventually(lambda: is_not(own.picker.ready))
             new = await ask(own.client, COMPLETIONS, completion())
@@ -349,10 +349,8 @@ class TestPicker:
             assert await exhaust(lines) == "data: [DONE]"
             assert await own.picker.ended() == 0
 
-    @pytest.mark.parametrize("transport", TRANSPORTS)
-    async def test_a_drain_has_an_end(self, stack: Stack, tmp_path: Path, transport: str) -> None:
-        flags = ["--drain-timeout=100ms", f"--transport={transport}"]
-        async with own_picker(stack, tmp_path, *flags) as own, stream(own) as (_, lines):
+    async def test_a_drain_has_an_end(self, stack: Stack, tmp_path: Path) -> None:
+        async with own_picker(stack, tmp_path, "--drain-timeout=100ms") as own, stream(own) as (_, lines):
             assert await own.picker.terminate() == 0
             with pytest.raises(httpx.RemoteProtocolError):
                 await exhaust(lines)

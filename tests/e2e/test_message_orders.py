@@ -22,7 +22,7 @@ from google.protobuf import text_format
 
 from tests.e2e.asks import connection
 from tests.e2e.process import PATIENCE, eventually
-from tests.e2e.stack import TRANSPORTS, Picker, Pool, Simulators
+from tests.e2e.stack import Picker, Pool, Simulators
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -111,15 +111,13 @@ def serialize(letter: Letter) -> bytes:
     return message
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=TRANSPORTS)
-async def picker(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Picker]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def picker(tmp_path_factory: pytest.TempPathFactory, transport: str) -> AsyncIterator[Picker]:
     folder = tmp_path_factory.mktemp("orders")
-    flags = [f"--transport={request.param}", f"--max-request-bytes={MAX_REQUEST_BYTES}"]
+    limit = f"--max-request-bytes={MAX_REQUEST_BYTES}"
     async with Simulators(folder) as sim:
         pool = Pool(folder / "pool", sim.addresses)
-        async with Picker(folder, pool, *flags, tls=False) as picker:
+        async with Picker(folder, pool, limit, transport=transport, tls=False) as picker:
             yield picker
 
 

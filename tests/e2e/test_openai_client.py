@@ -20,11 +20,12 @@ QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Where
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def stack(tmp_path_factory: pytest.TempPathFactory, transport: str) -> AsyncIterator[Stack]:
     """With an alias for one of the adapters."""
     rewrites = [{"name": "alias", "models": ["critic"], "targets": [{"model": "food-review"}]}]
     folder = tmp_path_factory.mktemp("openai")
-    async with running_stack(folder, sim=["--time-scale=50"], rewrites=rewrites) as stack:
+    more = {"rewrites": rewrites, "transport": transport}
+    async with running_stack(folder, sim=["--time-scale=50"], **more) as stack:
         yield stack
 
 

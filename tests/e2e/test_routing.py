@@ -53,7 +53,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
     async with Simulators(folder, 3, "--time-scale=50") as sim, AsyncExitStack() as stack:
         pool = Pool(folder / "pool", sim.addresses)
         pickers = {
-            name: await stack.enter_async_context(Picker(folder, pool, f"--transport={transport}", tls=tls))
+            name: await stack.enter_async_context(Picker(folder, pool, transport=transport, tls=tls))
             for name, (transport, tls) in PICKERS.items()
         }
         yield Servers(folder, pool, pickers)

@@ -78,12 +78,12 @@ async def backend(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bac
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateways(
-    backend: Backend, tmp_path_factory: pytest.TempPathFactory
+    backend: Backend, tmp_path_factory: pytest.TempPathFactory, transport: str
 ) -> AsyncIterator[dict[str, Gateway]]:
     folder: Path = tmp_path_factory.mktemp("paced")
     pool = Pool(folder / "pool", [backend.address], rewrites=REWRITES)
     async with AsyncExitStack() as stack:
-        picker = await stack.enter_async_context(Picker(folder, pool))
+        picker = await stack.enter_async_context(Picker(folder, pool, transport=transport))
         yield {
             mode: await stack.enter_async_context(Gateway(folder, picker, pool, response_body_mode=mode))
             for mode in STREAMING_MODES
@@ -124,8 +124,9 @@ async def test_writing_the_models_name_back_holds_no_token_up(
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running_stack(tmp_path_factory.mktemp("streams"), sim=["--time-scale=50"]) as stack:
+async def stack(tmp_path_factory: pytest.TempPathFactory, transport: str) -> AsyncIterator[Stack]:
+    folder = tmp_path_factory.mktemp("streams")
+    async with running_stack(folder, sim=["--time-scale=50"], transport=transport) as stack:
         yield stack
 
 
