@@ -33,6 +33,15 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class Positive:
+    """A number above 0."""
+
+    def objection(self, value: float) -> str | None:
+        """See Constraint."""
+        return None if value > 0 else f"has to be more than 0, not {value}"
+
+
+@dataclass(frozen=True, slots=True)
 class Length:
     """A text, list or map with `least` to `most` characters or items."""
 
@@ -67,6 +76,16 @@ class Pattern:
     def objection(self, value: str) -> str | None:
         """See Constraint."""
         return None if re.fullmatch(self.regex, value) else f"has to be {self.meaning}, not {quote(value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Doc:
+    """What a value means, for its readers: in `epp plugins`, the documentation and the JSON Schema."""
+
+    text: str
+
+    def objection(self, value: object) -> None:
+        """See Constraint. Every value is right."""
 
 
 def quote(text: str) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from epp.config.constraints import Constraint, Length, Pattern, Range, Unique, quote
+from epp.config.constraints import Constraint, Doc, Length, Pattern, Positive, Range, Unique, quote
 
 DIGITS = Pattern(r"[0-9]+", "digits")
 
@@ -10,12 +10,14 @@ DIGITS = Pattern(r"[0-9]+", "digits")
     [
         (Range(1, 3), 1),
         (Range(1, 3), 3),
+        (Positive(), 0.1),
         (Length(1, 3), "abc"),
         (Length(0, 1), ()),
         (Length(1, 1), {"a": 1}),
         (Unique(), (1, 2, 3)),
         (Unique(), ()),
         (DIGITS, "0815"),
+        (Doc("a number"), None),
     ],
 )
 def test_is_content(constraint: Constraint, value: object) -> None:
@@ -28,6 +30,8 @@ def test_is_content(constraint: Constraint, value: object) -> None:
         (Range(1, 3), 0, "has to be from 1 to 3, not 0"),
         (Range(1, 3), 4, "has to be from 1 to 3, not 4"),
         (Range(0, 0.5), 0.6, "has to be from 0 to 0.5, not 0.6"),
+        (Positive(), 0, "has to be more than 0, not 0"),
+        (Positive(), -0.5, "has to be more than 0, not -0.5"),
         (Length(1, 3), "", "has to have 1 to 3 characters, not 0"),
         (Length(0, 1), (1, 2), "has to have 0 to 1 items, not 2"),
         (Length(1, 1), {}, "has to have 1 to 1 items, not 0"),
