@@ -22,27 +22,21 @@ class Conversation:
         self._opened_at = director.clock()
         self._placement: Placement | None = None
         self._closed = False
+        self.ended = False  # whether the last answers end the stream: nothing may follow them
         director.metrics.stream_opened()
 
     def __repr__(self) -> str:
         return f"<Conversation {self._stream!r} {self._placement!r}>"
 
-    @property
-    def ended(self) -> bool:
-        """Whether the last answers end the stream: nothing may follow them."""
-        return self._stream.ended
-
     async def receive(self, message: Message) -> list[Answer]:
         """One message from Envoy; the answers now due. Raises ProtocolError if it may not come now."""
-        answers: list[Answer] = []
-        for step in self._stream.receive(message):
-            if isinstance(step, Place):
-                answers += await self._place(step)
-                continue
-            if self._stream.refusal is not None:  # before the director was asked
-                self._director.refused(self._stream.refusal)
-            answers.append(step)
-        return answers
+        step = self._stream.receive(message)
+        if isinstance(step, Place):
+            return await self._place(step)
+        if self._stream.refusal is not None and not self.ended:  # before the director was asked
+            self.ended = True
+            self._director.refused(self._stream.refusal)
+        return step
 
     def close(self) -> None:
         """The stream is over, however it ended. Idempotent."""
@@ -64,13 +58,18 @@ class Conversation:
         try:
             self._placement = await self._director.place(asked, self._opened_at)
         except RequestError as error:
-            return self._stream.refused(error)
+            return self._refused(error)
         except Exception as error:
             # A fault of ours must not leave Envoy waiting, nor end other streams.
             self._director.faults.report("placing a request", error)
             fault = RequestError("the endpoint picker failed to place the request")
             self._director.refused(fault)
-            return self._stream.refused(fault)
+            return self._refused(fault)
         answers = self._stream.placed(self._placement)
         self._placement.request_body = None  # it is in the answers, and the placement will live long
+        return answers
+
+    def _refused(self, error: RequestError) -> list[Answer]:
+        answers = self._stream.refused(error)
+        self.ended = self._stream.refusal is not None
         return answers

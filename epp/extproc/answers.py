@@ -7,7 +7,7 @@ import msgspec
 from epp.errors import RequestError
 from epp.extproc.exchange import Exchange
 from epp.extproc.names import DESTINATION
-from epp.wire.messages import HeaderList, HeaderMutation, ImmediateResponse, Phase, StreamedBody
+from epp.wire.messages import Answer, HeaderList, HeaderMutation, ImmediateResponse, Phase, StreamedBody
 
 # Some proxies refuse body messages over 64 KB; the reference cuts here (its issue #854).
 BODY_PIECE_BYTES = 62_000
@@ -33,14 +33,15 @@ def with_destination(exchange: Exchange, length: int | None) -> HeaderMutation:
     return HeaderMutation((*added, *mutation.set), mutation.remove)
 
 
-def cut(phase: Phase, data: bytes, *, end: bool) -> list[StreamedBody]:
+def cut(phase: Phase, data: bytes, *, end: bool) -> list[Answer]:
     """`data` in pieces that every proxy takes; at least one, so that an end is told even when it is empty."""
     if len(data) <= BODY_PIECE_BYTES:
         return [StreamedBody(phase, data, end)]
     view = memoryview(data)
-    pieces = [
+    last = (len(data) - 1) // BODY_PIECE_BYTES * BODY_PIECE_BYTES
+    pieces: list[Answer] = [
         StreamedBody(phase, view[start : start + BODY_PIECE_BYTES])
-        for start in range(0, len(data), BODY_PIECE_BYTES)
+        for start in range(0, last, BODY_PIECE_BYTES)
     ]
-    pieces[-1] = StreamedBody(phase, pieces[-1].data, end)
+    pieces.append(StreamedBody(phase, view[last:], end))
     return pieces

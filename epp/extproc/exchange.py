@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from epp.wire.messages import Context, HeaderList, HeaderMutation, MetadataMap
 
@@ -37,8 +38,7 @@ class Exchange(Protocol):
         """The answer is complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Asks the director for an endpoint. `body` None: there is none, or it cannot be waited for."""
 
     headers: HeaderList

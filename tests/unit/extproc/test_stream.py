@@ -95,17 +95,13 @@ class Dialogue:
         if self._context is not NO_CONTEXT:
             message = msgspec.structs.replace(message, context=self._context)
             self._context = NO_CONTEXT
-        answers: list[Answer] = []
-        for step in self.stream.receive(message):
-            if not isinstance(step, Place):
-                answers.append(step)
-                continue
-            self.places.append(step)
-            if isinstance(self.outcome, RequestError):
-                answers += self.stream.refused(self.outcome)
-            else:
-                answers += self.stream.placed(self.outcome)
-        return answers
+        step = self.stream.receive(message)
+        if not isinstance(step, Place):
+            return step
+        self.places.append(step)
+        if isinstance(self.outcome, RequestError):
+            return self.stream.refused(self.outcome)
+        return self.stream.placed(self.outcome)
 
 
 def request_headers(end: bool = False, headers: HeaderList = POST) -> HttpHeaders:
@@ -223,7 +219,7 @@ class TestFullDuplex:
         [answer] = talk.says(request_body(b"678901"))
         assert isinstance(answer, ImmediateResponse)
         assert answer.status == 413
-        assert talk.stream.ended
+        assert talk.stream.refusal is not None
         assert talk.says(request_body(b"more", end=True)) == []
         assert talk.places == []
 
@@ -389,7 +385,7 @@ class TestRefusals:
         assert json.loads(answer.body) == {
             "error": {"message": error.message, "type": error.kind, "code": status}
         }
-        assert talk.stream.ended
+        assert talk.stream.refusal is not None
 
     def test_nothing_follows_an_immediate_response(self) -> None:
         talk = Dialogue(NoEndpointError("none"))
@@ -401,8 +397,7 @@ class TestWhileTheDirectorThinks:
     def test_trailers_are_answered_after_the_body(self) -> None:
         stream = Stream(100)
         stream.receive(request_headers())
-        [place] = stream.receive(request_body(b"{}", end=True))
-        assert isinstance(place, Place)
+        assert isinstance(stream.receive(request_body(b"{}", end=True)), Place)
         assert stream.receive(HttpTrailers(REQUEST)) == []
         assert stream.placed(FakeExchange())[-1] == TrailersAnswer(REQUEST)
 
@@ -413,7 +408,7 @@ class TestWhileTheDirectorThinks:
         assert stream.receive(response_headers()) == [HeadersAnswer(RESPONSE, WENT)]
         assert stream.placed(FakeExchange()) == []
         assert stream.refused(NoEndpointError("late")) == []
-        assert not stream.ended
+        assert stream.refusal is None
 
     def test_a_local_reply_before_the_body_is_whole(self) -> None:
         talk = Dialogue()
@@ -502,7 +497,7 @@ def test_whatever_comes_is_answered_or_breaks_a_rule(
     assert len(talk.places) <= 1
     assert exchange.ended <= 1
     ends = [a for a in answers if isinstance(a, ImmediateResponse)]
-    assert ends == [] or (len(ends) == 1 and answers[-1] is ends[0] and talk.stream.ended)
+    assert ends == [] or (len(ends) == 1 and answers[-1] is ends[0] and talk.stream.refusal)
     for phase in Phase:
         assert sum(isinstance(a, StreamedBody) and a.phase is phase and a.end_of_stream for a in answers) <= 1
         assert sum(isinstance(a, HeadersAnswer) and a.phase is phase for a in answers) <= 1
