@@ -24,7 +24,7 @@ from epp.logs import FaultLog
 from epp.metrics import Metrics
 from epp.parse.headers import CONTROL_HEADERS, REQUEST_ID, read_controls
 from epp.parse.model_name import replace_model
-from epp.parse.request import parse_body
+from epp.parse.request import model_span, parse_body
 from epp.placement import Placement
 from epp.scheduling.decision import KEPT_CHARACTERS, Decision, DecisionLog
 from epp.scheduling.profile import Profile
@@ -255,4 +255,5 @@ def _request_body(asked: Place, request: InferenceRequest) -> bytes | None:
     """The body with the target model's name; None where it stays as it came."""
     if asked.body is None or request.target_model == request.body.model:
         return None
-    return replace_model(asked.body, request.body.model_span, request.target_model)
+    span = model_span(asked.body, complete=asked.complete)
+    return replace_model(asked.body, span, request.target_model)

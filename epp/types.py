@@ -134,7 +134,6 @@ class ParsedBody(msgspec.Struct, frozen=True, gc=False):
 
     api: Api
     model: str = ""
-    model_span: tuple[int, int] = (0, 0)  # [start, end) of the JSON string of `model`, quotes included
     stream: bool = False
     max_tokens: int | None = None
     prompt: Prompt = msgspec.field(default_factory=Prompt)

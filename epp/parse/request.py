@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from epp.errors import BadRequestError, UnknownPathError
 from epp.parse.cut import split_cut_object
-from epp.parse.shapes import Fields, Shape, is_given, is_literal, shape_of
+from epp.parse.shapes import ABSENT, Fields, Shape, is_literal, shape_of
 from epp.parse.tokens import TOKENS_PER_MEDIUM, count_token_ids, estimate_tokens, find_media
 from epp.types import Api, ParsedBody, Prompt
 
@@ -21,7 +21,10 @@ _MAX_DIGITS = 10
 
 _QUOTE = ord('"')
 
-_decoder = msgspec.json.Decoder(Fields)
+_NULL = b"null"
+
+_decode_fields = msgspec.json.Decoder(Fields).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 def parse_body(path: str, body: bytes, *, strict_paths: bool = False, complete: bool = True) -> ParsedBody:
@@ -43,7 +46,7 @@ def parse_body(path: str, body: bytes, *, strict_paths: bool = False, complete: 
     model = _text(fields.model)
     if not model:
         raise BadRequestError("model not found in request body", reason="no_model")
-    return _parsed(shape, body, fields, model, _prompt(shape, body, fields))
+    return _parsed(shape, fields, model, _prompt(shape, body, fields))
 
 
 def _parse_part(shape: Shape, part: bytes) -> ParsedBody:
@@ -54,23 +57,39 @@ def _parse_part(shape: Shape, part: bytes) -> ParsedBody:
         text = cut_value[1:] if cut_value[0] == _QUOTE else cut_value
         tokens = prompt.tokens + estimate_tokens(len(text))
         prompt = msgspec.structs.replace(prompt, parts=(*prompt.parts, text), tokens=tokens)
-    return _parsed(shape, whole, fields, _text(fields.model), prompt)
+    return _parsed(shape, fields, _text(fields.model), prompt)
 
 
-def _parsed(shape: Shape, body: bytes, fields: Fields, model: str, prompt: Prompt) -> ParsedBody:
+def _parsed(shape: Shape, fields: Fields, model: str, prompt: Prompt) -> ParsedBody:
+    stream = fields.stream
     return ParsedBody(
-        api=shape.api,
-        model=model,
-        model_span=_span(body, fields.model) if model else (0, 0),
-        stream=is_literal(fields.stream, b"true"),
-        max_tokens=_max_tokens(fields),
-        prompt=prompt,
+        shape.api,
+        model,
+        stream is not ABSENT and is_literal(stream, b"true"),
+        _max_tokens(fields),
+        prompt,
     )
+
+
+def model_span(body: bytes, *, complete: bool = True) -> tuple[int, int]:
+    """[start, end) of the JSON string of the model in a body that was read, quotes included.
+
+    Found in a second pass over the bytes, because few requests have their model rewritten.
+    """
+    whole = body if complete else split_cut_object(body)[0]
+    model = _decode(whole).model
+    # msgspec's view says where it starts only by its address.
+    start = _address(model) - _address(whole)
+    return start, start + len(memoryview(model))
+
+
+def _address(buffer: bytes | Raw) -> int:
+    return np.frombuffer(buffer, np.uint8).ctypes.data
 
 
 def _decode(body: bytes) -> Fields:
     try:
-        return _decoder.decode(body)
+        return _decode_fields(body)
     except RecursionError:
         raise _bad_json("nested too deeply") from None
     except msgspec.DecodeError as error:
@@ -80,7 +99,7 @@ def _decode(body: bytes) -> Fields:
 def _text(value: Raw) -> str:
     """A JSON string's text; "" for any other value."""
     try:
-        return msgspec.json.decode(value, type=str)
+        return _decode_text(value)
     except UnicodeDecodeError:
         raise _bad_json("not UTF-8") from None
     except msgspec.DecodeError:
@@ -91,21 +110,12 @@ def _bad_json(fault: str) -> BadRequestError:
     return BadRequestError(f"error unmarshaling request body: {fault}", reason="bad_json")
 
 
-def _span(body: bytes, value: Raw) -> tuple[int, int]:
-    # msgspec's view says where it starts only by its address.
-    start = _address(value) - _address(body)
-    return start, start + len(memoryview(value))
-
-
-def _address(buffer: bytes | Raw) -> int:
-    return np.frombuffer(buffer, np.uint8).ctypes.data
-
-
 def _max_tokens(fields: Fields) -> int | None:
     for value in (fields.max_completion_tokens, fields.max_tokens, fields.max_output_tokens):
-        digits = bytes(memoryview(value)[: _MAX_DIGITS + 1])
-        if digits.isdigit() and len(digits) <= _MAX_DIGITS:
-            return int(digits)
+        if value is not ABSENT:
+            digits = bytes(memoryview(value)[: _MAX_DIGITS + 1])
+            if digits.isdigit() and len(digits) <= _MAX_DIGITS:
+                return int(digits)
     return None
 
 
@@ -115,12 +125,14 @@ def _prompt(shape: Shape, body: bytes, fields: Fields) -> Prompt:
     has_objects = False
     for name in shape.prompt:
         value = getattr(fields, name)
-        if not is_given(value):
+        if value is ABSENT:
             continue
         part = memoryview(value)
         if part[0] == _QUOTE:
             part = part[1:-1]
             text_size += len(part)
+        elif part == _NULL:
+            continue
         elif (number := count_token_ids(part)) is not None:
             ids += number
         else:
@@ -128,7 +140,10 @@ def _prompt(shape: Shape, body: bytes, fields: Fields) -> Prompt:
             has_objects = True
         if part:
             parts.append(part)
-    media, media_size = find_media(body, shape.api) if has_objects else (0, 0)
-    tokens = ids + estimate_tokens(max(0, text_size - media_size)) + media * TOKENS_PER_MEDIUM
-    salt = _text(fields.cache_salt) if is_given(fields.cache_salt) else ""
-    return Prompt(tuple(parts), tokens, salt)
+    tokens = ids
+    if has_objects:
+        media, media_size = find_media(body, shape.api)
+        tokens += media * TOKENS_PER_MEDIUM
+        text_size = max(0, text_size - media_size)
+    salt = fields.cache_salt
+    return Prompt(tuple(parts), tokens + estimate_tokens(text_size), "" if salt is ABSENT else _text(salt))

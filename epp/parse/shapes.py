@@ -9,36 +9,40 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 from msgspec import Raw
 
 from epp.types import Api
 
-_ABSENT = Raw()
+ABSENT = Raw()  # what `Fields` has for a field that is not there
+
+# Paths whose shape is remembered. A gateway sends a handful; the limit holds what clients make up to 2 MB.
+_KEPT_PATHS = 256
 _EMPTY_LIST = re.compile(rb"\[[ \t\r\n]*\]")
 
 
 class Fields(msgspec.Struct, gc=False):
     """The top-level fields that are read, of every API, undecoded; empty where a field is absent."""
 
-    model: Raw = _ABSENT
-    stream: Raw = _ABSENT
-    max_completion_tokens: Raw = _ABSENT
-    max_tokens: Raw = _ABSENT
-    max_output_tokens: Raw = _ABSENT
-    cache_salt: Raw = _ABSENT
-    prompt: Raw = _ABSENT
-    messages: Raw = _ABSENT
-    tools: Raw = _ABSENT
-    system: Raw = _ABSENT
-    instructions: Raw = _ABSENT
-    input: Raw = _ABSENT
-    query: Raw = _ABSENT
-    queries: Raw = _ABSENT
-    documents: Raw = _ABSENT
-    text_1: Raw = _ABSENT
-    text_2: Raw = _ABSENT
+    model: Raw = ABSENT
+    stream: Raw = ABSENT
+    max_completion_tokens: Raw = ABSENT
+    max_tokens: Raw = ABSENT
+    max_output_tokens: Raw = ABSENT
+    cache_salt: Raw = ABSENT
+    prompt: Raw = ABSENT
+    messages: Raw = ABSENT
+    tools: Raw = ABSENT
+    system: Raw = ABSENT
+    instructions: Raw = ABSENT
+    input: Raw = ABSENT
+    query: Raw = ABSENT
+    queries: Raw = ABSENT
+    documents: Raw = ABSENT
+    text_1: Raw = ABSENT
+    text_2: Raw = ABSENT
 
 
 def is_literal(value: Raw, literal: bytes) -> bool:
@@ -49,7 +53,7 @@ def is_literal(value: Raw, literal: bytes) -> bool:
 
 def is_given(value: Raw) -> bool:
     """Whether the field is there and not null."""
-    return value is not _ABSENT and not is_literal(value, b"null")
+    return value is not ABSENT and not is_literal(value, b"null")
 
 
 def _is_list(value: Raw) -> bool:
@@ -61,7 +65,7 @@ def _is_text(value: Raw) -> bool:
 
 
 def _begins(value: Raw, first: str) -> bool:
-    return value is not _ABSENT and memoryview(value)[0] == ord(first)
+    return value is not ABSENT and memoryview(value)[0] == ord(first)
 
 
 def _is_pair(fields: Fields) -> bool:
@@ -129,6 +133,7 @@ _BY_SUFFIX = {
 _OTHER = Shape(Api.OTHER, ("prompt", "tools", "messages", "input"), lambda fields: True, "")
 
 
+@lru_cache(maxsize=_KEPT_PATHS)
 def shape_of(path: str) -> Shape:
     """The shape of bodies sent to `path`; without a path completions are meant, as in the reference."""
     bare = path.partition("?")[0].rstrip("/") if path else "/completions"

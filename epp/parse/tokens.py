@@ -23,6 +23,11 @@ TOKENS_PER_MEDIUM = 225
 # of markers.
 MAX_MEDIA = 1000
 
+# A marker is first looked for by a byte of it that is rare in texts: bytes.find has memchr for one byte, and
+# 220 KB take 3 us instead of 130. One such byte in so many (110 in 220 KB, 20 us) is put up with, then the
+# whole is looked for. 220 KB of licences have 105 semicolons, of Python sources 69, of C headers 1,150.
+_BYTES_PER_RARE = 2000
+
 # A MIME type with parameters, between the quote that opens a data URL and its ";base64,".
 _MAX_DATA_URL_HEAD = 128
 
@@ -49,18 +54,23 @@ def count_token_ids(value: memoryview) -> int | None:
 
 def find_media(body: bytes, api: Api) -> tuple[int, int]:
     """(number, bytes) of the images and other media that stand in `body` as base64."""
-    find_payload, marker = (_source, b'"base64"') if api is Api.MESSAGES else (_data_url, b";base64,")
-    count = size = 0
-    at = body.find(marker)
-    for _ in range(MAX_MEDIA):
+    find_payload, marker, rare = (
+        (_source, b'"base64"', 5) if api is Api.MESSAGES else (_data_url, b";base64,", 0)
+    )
+    rare_byte, patience = marker[rare : rare + 1], len(body) // _BYTES_PER_RARE
+    count = size = at = 0
+    for step in range(MAX_MEDIA):
+        at = body.find(rare_byte, at + rare) - rare if step < patience else body.find(marker, at)
         if at < 0:
             break
+        if not body.startswith(marker, at):
+            at += 1
+            continue
         at += len(marker)
         start = find_payload(body, at)
         if start >= 0:
             count, at = count + 1, body.find(b'"', start)
             size += at - start
-        at = body.find(marker, at)
     return count, size
 
 

@@ -74,6 +74,18 @@ def test_anthropic_sources() -> None:
     assert find_media(body, Api.MESSAGES) == (2, 2 * len(IMAGE))
 
 
+@given(st.lists(st.sampled_from([";", "6", '\\"', "base64,", "x" * 2000, "IMAGE"]), max_size=30))
+def test_media_are_found_whatever_stands_between_them(pieces: list[str]) -> None:
+    def joined(image: str, text: str) -> bytes:
+        return "".join(image if piece == "IMAGE" else text % piece for piece in pieces).encode()
+
+    images = pieces.count("IMAGE")
+    urls = joined(f'{{"url": "data:image/png;base64,{IMAGE}"}}, ', '"%s", ')
+    assert find_media(urls, Api.CHAT) == (images, images * len(IMAGE))
+    sources = joined(f'{{"type": "base64", "data": "{IMAGE}"}}, ', '"%s", ')
+    assert find_media(sources, Api.MESSAGES) == (images, images * len(IMAGE))
+
+
 def test_the_search_is_bounded() -> None:
     body = json.dumps(chat(*["data:a/b;base64,AAAA"] * (MAX_MEDIA + 10))).encode()
     assert find_media(body, Api.CHAT) == (MAX_MEDIA, 4 * MAX_MEDIA)
