@@ -99,10 +99,10 @@ class SaturationDetector(Protocol):
 
 @runtime_checkable
 class PlacementObserver(Protocol):
-    """Wants to know where a request was placed, beside being one of the others."""
+    """Wants to know where requests are placed."""
 
-    def placed(self, request: InferenceRequest, endpoint: Endpoint) -> None:
-        """The request goes to `endpoint`."""
+    def placed(self, request: InferenceRequest, endpoint: Endpoint, profile: str) -> None:
+        """`profile` sends the request to `endpoint`; the primary profile comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +160,16 @@ class Context(Protocol):
     def watcher(self) -> Watcher:
         """Whom plugins at work are shown to."""
 
-    def shared(self, kind: type[T], name: str = "") -> T:
+    @property
+    def profiles(self) -> Sequence[str]:
+        """The names of the scheduling profiles, in the order of the configuration."""
+
+    def shared(self, kind: type[T], name: str = "", make: Callable[[], T] | None = None) -> T:
         """The plugin of class `kind` that others share, such as the index of prefixes.
 
-        The one called `name`, or the first in the configuration; if it lists none, one with default
-        parameters is made. Raises ValueError if `name` is no plugin of this kind.
+        The one called `name`, or the first in the configuration. If it lists none, one is made (by `make`,
+        without it with default parameters), set up, and shared from then on. Raises ValueError if `name` is
+        no plugin of this kind.
         """
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from epp.datastore.endpoints import Candidates, Endpoint
+import numpy as np
+
+from epp.datastore.endpoints import Candidates, Endpoint, Floats, Mask
 from epp.datastore.store import Datastore
 from epp.types import (
     Api,
@@ -84,3 +86,15 @@ def request(
         size=len(prompt),
         received_at=NOW,
     )
+
+
+def per_candidate(scores: Floats | float, endpoints: Candidates) -> list[float]:
+    """What a scorer says of each candidate: one number counts for all."""
+    found: list[float] = np.broadcast_to(scores, len(endpoints)).tolist()
+    return found
+
+
+def who_stays(mask: Mask | None, endpoints: Candidates) -> list[str]:
+    """The names of the candidates that a filter keeps: None keeps all."""
+    kept = range(len(endpoints)) if mask is None else mask.nonzero()[0]
+    return [endpoints.at(int(index)).spec.name for index in kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -10,8 +11,12 @@ from epp.datastore.endpoints import Candidates, Floats
 from epp.types import InferenceRequest
 
 
+@dataclass
 class KvCacheUtilizationScorer:
-    """Scores by the part of the KV cache that running requests hold."""
+    """Prefers the endpoint whose running requests hold the smallest part of its KV cache.
+
+    1 - usage. An endpoint that did not tell its usage counts as full, where the reference takes it for empty.
+    """
 
     load_only: ClassVar[bool] = True
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from epp.config.constraints import Doc
 from epp.datastore.endpoints import Candidates, Floats
 
 if TYPE_CHECKING:
@@ -15,19 +17,25 @@ if TYPE_CHECKING:
 # Totals closer than this are equal: sums of the same scores may differ in their last bits.
 _EPSILON = 1e-9
 
+MaxNumOfEndpoints = Annotated[int, Doc("endpoints to pick: the best and its fallbacks; less than 1 means 1")]
 
+
+@dataclass
 class MaxScorePicker:
-    """Picks up to `max_endpoints`, best first."""
+    """Picks the endpoints with the best totals.
 
-    def __init__(self, max_endpoints: int = 1) -> None:
-        self._max_endpoints = max(1, max_endpoints)
+    Among equal totals the one that was not picked for longest wins, where the reference draws one: equals
+    take turns, and a decision can be recomputed.
+    """
+
+    max_num_of_endpoints: MaxNumOfEndpoints = 1
 
     def pick(self, totals: Floats, endpoints: Candidates, rng: random.Random) -> Sequence[int]:
         """Indexes of the best candidates."""
-        if self._max_endpoints == 1:
+        if self.max_num_of_endpoints <= 1:
             best = int(totals.argmax())
-            tied = (totals >= totals[best] - _EPSILON).nonzero()[0]
+            tied = (totals >= totals.item(best) - _EPSILON).nonzero()[0]
             return (best,) if len(tied) == 1 else (int(tied[endpoints.picked_at[tied].argmin()]),)
         ranks = np.round(totals / _EPSILON)
-        order: list[int] = np.lexsort((endpoints.picked_at, -ranks))[: self._max_endpoints].tolist()
+        order: list[int] = np.lexsort((endpoints.picked_at, -ranks))[: self.max_num_of_endpoints].tolist()
         return order

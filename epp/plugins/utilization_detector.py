@@ -1,38 +1,66 @@
-"""utilization-detector: a pool is saturated when its mean queue or KV cache use reaches its threshold."""
+"""utilization-detector: how full endpoints are by what they tell of their queue and KV cache."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import numpy as np
 
-from epp.datastore.endpoints import Candidates
+from epp.config.constraints import Doc, Positive, Range
+from epp.config.durations import Seconds
+from epp.datastore.endpoints import Candidates, Floats, Mask
+from epp.types import InferenceRequest
 
 # The reference's defaults (its parameters of the same names).
 QUEUE_DEPTH_THRESHOLD = 5
 KV_CACHE_UTIL_THRESHOLD = 0.8
-METRICS_STALENESS_THRESHOLD = 0.2  # seconds
+METRICS_STALENESS_THRESHOLD = Seconds(0.2)
+
+# More burst than this is no limit.
+_MOST_HEADROOM = 1000.0
 
 
+@dataclass
 class UtilizationDetector:
-    """Saturation is the mean over endpoints of max(queue / threshold, KV use / threshold).
+    """Tells by queue and KV cache use how saturated the pool is; as a filter, takes full endpoints out.
 
-    Endpoints whose load is unknown or stale count as saturated (1). `staleness` is in seconds on top of the
-    interval in which the endpoint's load can be expected, so that a slowly polled idle pool is not stale.
+    An endpoint's load is max(waiting / `queueDepthThreshold`, KV use / `kvCacheUtilThreshold`), by what it
+    told if it told only one of them. Saturation is the mean, with 1 for endpoints whose load is unknown or
+    stale. As a filter it keeps those whose load is known, fresh and below 1 + `headroom`; all of them, if
+    that leaves none. Staleness is counted from when the next metrics could be expected, so that an idle pool
+    that is scraped slowly is not stale, where the reference counts from the last ones.
     """
 
-    def __init__(
-        self,
-        queue_depth: float = QUEUE_DEPTH_THRESHOLD,
-        kv_cache_util: float = KV_CACHE_UTIL_THRESHOLD,
-        staleness: float = METRICS_STALENESS_THRESHOLD,
-    ) -> None:
-        self._queue_depth = queue_depth
-        self._kv_cache_util = kv_cache_util
-        self._staleness = staleness
+    queue_depth_threshold: Annotated[float, Positive(), Doc("requests waiting that are too many")] = (
+        QUEUE_DEPTH_THRESHOLD
+    )
+    kv_cache_util_threshold: Annotated[
+        float, Positive(), Range(0, 1), Doc("part of the KV cache in use that is too much")
+    ] = KV_CACHE_UTIL_THRESHOLD
+    metrics_staleness_threshold: Annotated[
+        Seconds, Positive(), Doc("how long after its metrics are due an endpoint counts as saturated")
+    ] = METRICS_STALENESS_THRESHOLD
+    headroom: Annotated[
+        float, Range(0, _MOST_HEADROOM), Doc("the filter's limits are this part above the thresholds")
+    ] = 0.0
 
     def saturation(self, endpoints: Candidates) -> float:
         """0 is idle, 1 and more is saturated; a pool without endpoints is saturated."""
         if not len(endpoints):
             return 1.0
-        load = np.fmax(endpoints.waiting / self._queue_depth, endpoints.kv_usage / self._kv_cache_util)
-        known = endpoints.fresh(self._staleness) & ~np.isnan(load)
-        return float(np.where(known, load, 1.0).mean())
+        load = self._load(endpoints)
+        load[np.isnan(load)] = 1.0
+        return float(load.mean())
+
+    def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask | None:
+        """True for those within the limits; None, which keeps all, if no candidate is."""
+        within: Mask = self._load(endpoints) < 1.0 + self.headroom  # false for NaN
+        return within if np.count_nonzero(within) else None
+
+    def _load(self, endpoints: Candidates) -> Floats:
+        """1 at the threshold; NaN where it is unknown or stale."""
+        queue = endpoints.waiting / self.queue_depth_threshold
+        load: Floats = np.fmax(queue, endpoints.kv_usage / self.kv_cache_util_threshold)
+        load[~endpoints.fresh(self.metrics_staleness_threshold)] = np.nan
+        return load

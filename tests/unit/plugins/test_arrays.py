@@ -29,12 +29,13 @@ nan = math.nan
     ],
 )
 def test_scores(values: list[float], scores: list[float]) -> None:
-    assert least_is_best(np.array(values, float)).tolist() == pytest.approx(scores)
+    found = np.broadcast_to(least_is_best(np.array(values, float)), len(values))
+    assert found.tolist() == pytest.approx(scores)
 
 
 @given(st.lists(st.integers(0, 1000) | st.just(nan), min_size=1, max_size=20))
 def test_bounds_and_order(values: list[float]) -> None:
-    scores = least_is_best(np.array(values, float))
+    scores = np.broadcast_to(least_is_best(np.array(values, float)), len(values))
     assert ((scores >= 0) & (scores <= 1)).all()
     assert scores.max() == 1
     for value, score in zip(values, scores, strict=True):

@@ -6,7 +6,7 @@ import pytest
 
 from epp.plugins.queue_scorer import QueueScorer
 from epp.types import LoadSample
-from tests.pools import everyone, load, request, store_of
+from tests.pools import everyone, load, per_candidate, request, store_of
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,5 @@ from tests.pools import everyone, load, request, store_of
     ],
 )
 def test_scores(loads: list[LoadSample | None], scores: list[float]) -> None:
-    assert QueueScorer().score(request(), everyone(store_of(*loads))).tolist() == pytest.approx(scores)
+    candidates = everyone(store_of(*loads))
+    assert per_candidate(QueueScorer().score(request(), candidates), candidates) == pytest.approx(scores)

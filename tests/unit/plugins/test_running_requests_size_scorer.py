@@ -6,7 +6,7 @@ import pytest
 
 from epp.plugins.running_requests_size_scorer import RunningRequestsSizeScorer
 from epp.types import LoadSample
-from tests.pools import everyone, load, request, store_of
+from tests.pools import everyone, load, per_candidate, request, store_of
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,5 @@ from tests.pools import everyone, load, request, store_of
 )
 def test_scores(loads: list[LoadSample | None], scores: list[float]) -> None:
     candidates = everyone(store_of(*loads))
-    assert RunningRequestsSizeScorer().score(request(), candidates).tolist() == pytest.approx(scores)
+    found = RunningRequestsSizeScorer().score(request(), candidates)
+    assert per_candidate(found, candidates) == pytest.approx(scores)
