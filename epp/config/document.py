@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,11 +68,16 @@ Node = ScalarNode | ListNode | MapNode
 
 
 class Faults:
-    """The faults found so far in one file."""
+    """The faults found so far in one file, and the warnings: what is odd, but does no harm.
+
+    `tolerant`: a key that nobody knows is a warning, unless it is a known one mistyped.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.found: list[Fault] = []
+        self.warnings: list[Fault] = []
+        self.tolerant = False
 
     def __repr__(self) -> str:
         return f"<Faults {self.file} found={len(self.found)}>"
@@ -79,6 +85,19 @@ class Faults:
     def add(self, line: int, path: str, message: str) -> None:
         """Notes one; `path` as `child_path` and `item_path` make it."""
         self.found.append(Fault(self.file, line, path, message))
+
+    def warn(self, line: int, path: str, message: str) -> None:
+        """Notes a warning."""
+        self.warnings.append(Fault(self.file, line, path, message))
+
+    @contextmanager
+    def tolerating(self) -> Iterator[None]:
+        """Is tolerant for a while."""
+        before, self.tolerant = self.tolerant, True
+        try:
+            yield
+        finally:
+            self.tolerant = before
 
     def raise_any(self) -> None:
         """ConfigError with all faults in the order of their lines; nothing, if there are none."""

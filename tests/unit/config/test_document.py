@@ -229,3 +229,17 @@ class _WithoutAliases(yaml.SafeDumper):
 def test_any_text_is_read_or_refused_with_a_reason(text: str) -> None:
     faults = Faults("f.yaml")
     assert parse_document(text, faults) is not None or faults.found
+
+
+def test_warnings_and_tolerance() -> None:
+    faults = Faults("f.yaml")
+    faults.warn(2, "a.b", "is odd")
+    faults.raise_any()
+    assert [str(each) for each in faults.warnings] == ["f.yaml:2: a.b: is odd"]
+    assert not faults.tolerant
+    with faults.tolerating():
+        assert faults.tolerant
+        with faults.tolerating():
+            pass
+        assert faults.tolerant
+    assert not faults.tolerant

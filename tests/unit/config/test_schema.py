@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epp.config.constraints import Length, Range
-from epp.config.document import Faults, parse_document
+from epp.config.document import Faults, ScalarNode, parse_document
 from epp.config.durations import Seconds
-from epp.config.schema import INVALID, Place, read, read_fields
+from epp.config.quantities import Quantity
+from epp.config.schema import INVALID, Place, Raw, check_kind, read, read_fields
 
 ONE_SECOND = Seconds(1)
 
@@ -95,6 +96,10 @@ def test_absent_and_null_are_the_default() -> None:
         (bool, "1", "has to be true or false, not 1"),
         (Seconds, "5", "has to be text, not 5; put it in quotes"),
         (Seconds, "'5'", '"5" is no duration; write a number and a unit, as in 50ms, 2s, 1m30s'),
+        (Quantity, "[1]", "has to be a quantity, as in 512Mi or 1000, not a list"),
+        (Quantity, "true", "has to be a quantity, as in 512Mi or 1000, not true"),
+        (Quantity, "-1", '"-1" is out of range; 0 to 2^63-1'),
+        (list[int], "1", "has to be a list, not 1"),
         (Literal["a", "b"], "1", "has to be one of a, b, not 1"),
         (Literal["steel", "wood"], "Wod", 'has to be one of steel, wood, not "Wod"; did you mean "wood"?'),
         (Literal["a", "b"], "{}", "has to be one of a, b, not a map"),
@@ -110,6 +115,39 @@ def test_nothing_is_coerced(kind: Any, text: str, fault: str) -> None:
     value, faults = load(kind, text)
     assert value is INVALID
     assert faults == [f"cart.yaml:1: {fault}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (list[int], "[1, 2]", [1, 2]),
+        (Sequence[str], "[a]", ("a",)),
+        (dict[str, float], "{a: 1}", {"a": 1.0}),
+        (Quantity, "1Gi", 2**30),
+        (Quantity, "1000", 1000),
+        (Quantity, "1.5", 2),
+        (Raw, "x", ScalarNode(1, "x")),
+    ],
+)
+def test_reads_what_other_annotations_say(kind: Any, text: str, value: Any) -> None:
+    assert load(kind, text) == (value, [])
+
+
+@pytest.mark.parametrize("kind", [Cart, int | None, dict[str, list[Seconds]], tuple[Cart, ...], Raw, Any])
+def test_kinds_that_documents_hold(kind: Any) -> None:
+    check_kind(kind)
+
+
+class Engine:
+    pass
+
+
+@pytest.mark.parametrize(
+    "kind", [bytes, Engine, int | str, tuple[int, str], dict[int, str], set[int], Literal[1], list[Engine]]
+)
+def test_kinds_that_no_document_holds(kind: Any) -> None:
+    with pytest.raises(TypeError, match="a document cannot hold a"):
+        check_kind(kind)
 
 
 def test_every_fault_is_said_with_its_line_and_path() -> None:
