@@ -17,9 +17,8 @@ from dataclasses import dataclass, replace
 
 from epp.config.picker import PickerConfig, PluginRef, PluginSpec, ProfileSpec
 from epp.datastore.store import Datastore, Reservation
-from epp.plugins.registry import PluginContext
-from epp.scheduling.build import build_profile
-from epp.scheduling.profile import Profile
+from epp.scheduling.build import build_policy
+from epp.scheduling.scheduler import Scheduler
 from epp.sim.engine import Engine, EngineConfig, SimRequest
 from epp.types import (
     Api,
@@ -108,7 +107,7 @@ class Run:
         adapters = frozenset(f"adapter-{n}" for n in range(workload.adapters))
         for name in self._engines:
             self._store.models_listed(name, frozenset({"base"}), adapters)
-        self._profile = _profile(weights, self._store)
+        self._scheduler = _scheduler(weights, self._store)
         self._held: dict[str, Reservation] = {}
         self._stepping: set[str] = set()
         self._first_tokens: list[float] = []
@@ -168,8 +167,8 @@ class Run:
         )
         name = str(next(self._order))
         request = InferenceRequest(name, "/v1/completions", {}, body, ControlHeaders(), model)
-        decision = self._profile.run(request, self._store.candidates(None, now), self._rng)
-        self._profile.placed(request, decision)
+        decision = self._scheduler.run(request, self._store.candidates(None, now), self._rng)
+        self._scheduler.placed(request, decision)
         endpoint = decision.picked[0]
         self._held[name] = self._store.reserve(endpoint, tokens, model)
         adapter = "" if model == "base" else model
@@ -198,12 +197,12 @@ class Run:
         return len(result.finished)
 
 
-def _profile(weights: Mapping[str, float], store: Datastore) -> Profile:
+def _scheduler(weights: Mapping[str, float], store: Datastore) -> Scheduler:
     config = PickerConfig(
         plugins=tuple(PluginSpec(name, name, {}, 0) for name in weights),
         profiles=(ProfileSpec("bench", tuple(PluginRef(*item) for item in weights.items())),),
     )
-    return build_profile(config, PluginContext(store), staleness=2.0)[0]
+    return build_policy(config, store, staleness=2.0).scheduler
 
 
 def candidates() -> Iterator[tuple[str, dict[str, float]]]:

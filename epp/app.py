@@ -19,7 +19,6 @@ from typing import Any
 import uvloop
 
 from epp.admin import AdminServer
-from epp.admission.shedding import Admission
 from epp.config.document import read_text
 from epp.config.picker import PickerConfig, load_picker_config
 from epp.config.settings import ServeSettings, read_settings
@@ -30,8 +29,7 @@ from epp.director import Director, DirectorSettings, Listeners
 from epp.errors import ConfigError, Fault
 from epp.logs import configure_logging
 from epp.metrics import Metrics
-from epp.plugins.registry import PluginContext
-from epp.scheduling.build import DEFAULT_CONFIG, build_profile
+from epp.scheduling.build import DEFAULT_CONFIG, build_policy
 from epp.scheduling.decision import DecisionLog
 from epp.scheduling.watch import watcher
 from epp.scrape.engines import ENGINES, EngineSpec, override
@@ -108,15 +106,15 @@ class App:
             ),
             engines=_engines(settings),
         )
-        profile, detector = build_profile(
+        self._policy = build_policy(
             config,
-            PluginContext(self._store, watcher(self._metrics, self._clock)),
+            self._store,
             settings.metrics_staleness_threshold,
+            watcher(self._metrics, self._clock),
         )
         self._director = Director(
             self._store,
-            Admission(detector),
-            profile,
+            self._policy,
             self._decisions,
             self._metrics,
             Listeners(request_came=self._poller.requested, load_came=self._poller.answered),
@@ -211,7 +209,7 @@ class App:
             self._metrics.pool_measured(
                 ready=means.fresh, waiting=means.waiting, running=means.running, kv_usage=means.kv_usage
             )
-            self._metrics.prefix_index_measured(len(self._store.prefixes))
+            self._metrics.prefix_index_measured(self._policy.prefix_blocks)
             await asyncio.sleep(self._settings.refresh_prometheus_metrics_interval)
 
     # The poller's observer -------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from epp.parse.model_name import replace_model
 from epp.parse.request import model_span, parse_body
 from epp.placement import Placement
 from epp.scheduling.decision import KEPT_CHARACTERS, Decision, DecisionLog
-from epp.scheduling.profile import Profile
+from epp.scheduling.policy import Policy
 from epp.scrape import load_header
 from epp.types import Api, InferenceRequest, LoadSample, ParsedBody, Prompt
 from epp.wire.messages import HeaderMutation
@@ -69,8 +69,7 @@ class Director:
     def __init__(
         self,
         store: Datastore,
-        admission: Admission,
-        profile: Profile,
+        policy: Policy,
         decisions: DecisionLog,
         metrics: Metrics,
         listeners: Listeners,
@@ -80,8 +79,6 @@ class Director:
         rng: random.Random,
     ) -> None:
         self._store = store
-        self._admission = admission
-        self._profile = profile
         self._decisions = decisions
         self.metrics = metrics
         self.faults = FaultLog(_log)
@@ -89,6 +86,14 @@ class Director:
         self._settings = settings
         self._rng = rng
         self.clock = clock
+        self.use(policy)
+
+    def use(self, policy: Policy) -> None:
+        """Requests are placed by `policy` from now on; those that are placed already go on."""
+        self._policy = policy
+        self._scheduler = policy.scheduler
+        self._admission = Admission(policy.detector)
+        self._store.departed = policy.left
 
     async def place(self, asked: Place, received_at: float) -> Placement:
         """Finds the request an endpoint and reserves it. Raises RequestError if it cannot have one."""
@@ -176,7 +181,7 @@ class Director:
             if not len(candidates):
                 raise NoEndpointError("failed to find endpoint candidates for serving the request")
             self._admission.admit(request, candidates)
-            decision = self._profile.run(request, candidates, self._rng)
+            decision = self._scheduler.run(request, candidates, self._rng)
         except NoEndpointError:
             self.metrics.scheduling_failed(request.target_model)
             raise
@@ -186,7 +191,7 @@ class Director:
     def _take(self, asked: Place, request: InferenceRequest, decision: Decision) -> Placement:
         mutation = _request_mutation(request)
         body, tokens = _request_body(asked, request), _tokens(request.body)
-        self._profile.placed(request, decision)
+        self._scheduler.placed(request, decision)
         # The placement lives as long as the answer takes, and the prompt's views would hold the whole body.
         request.body = msgspec.structs.replace(request.body, prompt=_FORGOTTEN)
         self._decisions.add(request, decision)

@@ -8,14 +8,12 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from epp.admission.shedding import Admission
 from epp.config.picker import PickerConfig
 from epp.conversation import Conversation
 from epp.datastore.store import Datastore
 from epp.director import Director, DirectorSettings, Listeners
 from epp.metrics import Metrics
-from epp.plugins.registry import PluginContext
-from epp.scheduling.build import DEFAULT_CONFIG, build_profile
+from epp.scheduling.build import DEFAULT_CONFIG, build_policy
 from epp.scheduling.decision import DecisionLog
 from epp.scheduling.watch import watcher
 from epp.types import LoadSample, Rewrite
@@ -68,12 +66,11 @@ class Picker:
         self.metrics = Metrics()
         self.metrics.pool_known("vllm-qwen3-32b-pool", "default")
         self.decisions = DecisionLog()
-        context = PluginContext(self.store, watcher(self.metrics, self.clock))
-        profile, detector = build_profile(config, context, staleness=2.0)
+        watching = watcher(self.metrics, self.clock)
+        self.policy = build_policy(config, self.store, 2.0, watching)
         self.director = director(
             self.store,
-            Admission(detector),
-            profile,
+            self.policy,
             self.decisions,
             self.metrics,
             Listeners(self.poller.requested, self.poller.answered),

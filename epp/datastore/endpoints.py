@@ -59,6 +59,8 @@ class Endpoints:
         self.running: Floats = np.full(n, np.nan)  # requests in the engine's batch
         self.kv_usage: Floats = np.full(n, np.nan)  # 0..1 of KV blocks held by running requests
         self.cache_tokens: Floats = np.full(n, np.nan)  # tokens that fit in the KV cache
+        self.block_sizes: Floats = np.full(n, np.nan)  # tokens in a KV block
+        self.block_tokens: int | None = None  # tokens in the smallest KV block that was told
         self.max_lora: Floats = np.full(n, np.nan)  # adapters that fit in a batch
         self.load_at: Floats = np.full(n, -np.inf)  # when waiting and kv_usage were last told, seconds
         self.load_due_at: Floats = np.full(n, -np.inf)  # when more could be expected after that, seconds
@@ -149,6 +151,9 @@ class Endpoints:
                 self.load_version += 1
         if sample.block_size is not None and sample.num_blocks is not None:
             self.cache_tokens[slot] = sample.block_size * sample.num_blocks
+            if self.block_sizes[slot] != sample.block_size:
+                self.block_sizes[slot] = sample.block_size
+                self.block_tokens = int(np.fmin.reduce(self.block_sizes))
         if sample.waiting is not None or sample.kv_usage is not None:
             due_at = now + interval
             if due_at < self.load_due_at[slot] and self._ready is not None:
@@ -182,7 +187,7 @@ class Endpoints:
         return ((name, value) for name, value in vars(self).items() if _is_column(name, value))
 
     def _reset(self, slot: int) -> None:
-        for name in ("waiting", "running", "kv_usage", "cache_tokens", "max_lora"):
+        for name in ("waiting", "running", "kv_usage", "cache_tokens", "block_sizes", "max_lora"):
             getattr(self, name)[slot] = np.nan
         self.load_at[slot] = self.load_due_at[slot] = -np.inf
         for name in ("in_flight", "in_flight_tokens", "picked_at", "picks"):

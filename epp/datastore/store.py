@@ -6,12 +6,12 @@ Sources bring snapshots, the scraper brings loads and model lists, the director 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from epp.datastore.adapters import Adapters
 from epp.datastore.endpoints import Candidates, Endpoint, Endpoints
-from epp.datastore.prefix import PrefixIndex
 from epp.datastore.rewrites import Rewrites
 from epp.types import DEFAULT_PRIORITY, EndpointSpec, LoadSample, PoolSpec, Rewrite, Snapshot
 
@@ -73,7 +73,7 @@ class Datastore:
         self.pool: PoolSpec | None = None
         self.endpoints = Endpoints()
         self.adapters = Adapters()
-        self.prefixes = PrefixIndex()
+        self.departed: Callable[[int], object] = lambda slot: None  # told the slot of each endpoint that goes
         self._priorities: dict[str, int] = {}
         self._rewrites = Rewrites()
 
@@ -104,7 +104,7 @@ class Datastore:
         return Changes(tuple(added), removed)
 
     def _remove(self, endpoint: Endpoint) -> None:
-        self.prefixes.removed(endpoint.slot)
+        self.departed(endpoint.slot)
         self.adapters.removed(endpoint.slot)
         self.endpoints.remove(endpoint)
 

@@ -6,10 +6,13 @@ neither loaded nor queued adapters (see epp.datastore.adapters).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from epp.datastore.adapters import Adapters, Shelf
 from epp.datastore.endpoints import Candidates, Floats
+from epp.plugin import Context
 from epp.types import InferenceRequest
 
 AT_HAND = 1.0  # in one of the engine's slots, or in flight
@@ -18,17 +21,24 @@ IDLE_SLOT = 0.6  # a load that pushes out an adapter without requests
 NO_SLOT = 0.0  # every slot is busy, so the request has to wait; or the endpoint cannot serve the adapter
 
 
+@dataclass
 class LoraAffinityScorer:
-    """Scores by where the adapter is; the base model and models unknown as adapters suit all alike."""
+    """Prefers the endpoint that has the request's adapter at hand, then one with a slot for it.
 
-    def __init__(self, adapters: Adapters) -> None:
-        self._adapters = adapters
+    The base model, and models unknown as adapters, suit all alike.
+    """
 
-    def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
+    _adapters: Adapters = field(init=False, repr=False, default_factory=Adapters)
+
+    def setup(self, context: Context) -> None:
+        """See NeedsContext."""
+        self._adapters = context.store.adapters
+
+    def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats | float:
         """One of the four steps for each candidate."""
         adapter = request.target_model
         if not self._adapters.is_adapter(adapter):
-            return np.ones(len(endpoints))
+            return 1.0
         shelves = self._adapters.shelves
         return np.array([_step(shelves[slot], adapter) for slot in endpoints.slots.tolist()])
 

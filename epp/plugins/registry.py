@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
-from epp.config.durations import parse_duration
-from epp.datastore.store import Datastore
-from epp.plugin import UNWATCHED, Watcher
+from epp.config.durations import Seconds, parse_duration
 from epp.plugins.active_request_scorer import ActiveRequestScorer
 from epp.plugins.kv_cache_utilization_scorer import KvCacheUtilizationScorer
 from epp.plugins.lora_affinity_scorer import LoraAffinityScorer
@@ -25,41 +22,32 @@ from epp.plugins.utilization_detector import (
     UtilizationDetector,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class PluginContext:
-    """What plugins may be given beside their parameters."""
-
-    store: Datastore
-    watcher: Watcher = UNWATCHED
+Factory = Callable[[Mapping[str, Any]], object]
 
 
-Factory = Callable[[Mapping[str, Any], PluginContext], object]
-
-
-def _max_score_picker(parameters: Mapping[str, Any], _: PluginContext) -> MaxScorePicker:
+def _max_score_picker(parameters: Mapping[str, Any]) -> MaxScorePicker:
     wanted = parameters.get("maxNumOfEndpoints", 1)
     if type(wanted) is not int:
         raise ValueError("maxNumOfEndpoints: has to be an integer")
     return MaxScorePicker(wanted)  # 0 and less mean 1, as in the reference
 
 
-def _utilization_detector(parameters: Mapping[str, Any], _: PluginContext) -> UtilizationDetector:
+def _utilization_detector(parameters: Mapping[str, Any]) -> UtilizationDetector:
     return UtilizationDetector(
         _number(parameters, "queueDepthThreshold", QUEUE_DEPTH_THRESHOLD),
         _number(parameters, "kvCacheUtilThreshold", KV_CACHE_UTIL_THRESHOLD, at_most=1.0),
-        _duration(parameters, "metricsStalenessThreshold", METRICS_STALENESS_THRESHOLD),
+        Seconds(_duration(parameters, "metricsStalenessThreshold", METRICS_STALENESS_THRESHOLD)),
     )
 
 
 # Parameters that are not named here are passed over, as the reference's factories do.
 FACTORIES: Mapping[str, Factory] = {
-    "queue-scorer": lambda _, context: QueueScorer(),
-    "kv-cache-utilization-scorer": lambda _, context: KvCacheUtilizationScorer(),
-    "running-requests-size-scorer": lambda _, context: RunningRequestsSizeScorer(),
-    "prefix-cache-scorer": lambda _, context: PrefixCacheScorer(context.store, context.watcher),
-    "lora-affinity-scorer": lambda _, context: LoraAffinityScorer(context.store.adapters),
-    "active-request-scorer": lambda _, context: ActiveRequestScorer(),
+    "queue-scorer": lambda _: QueueScorer(),
+    "kv-cache-utilization-scorer": lambda _: KvCacheUtilizationScorer(),
+    "running-requests-size-scorer": lambda _: RunningRequestsSizeScorer(),
+    "prefix-cache-scorer": lambda _: PrefixCacheScorer(),
+    "lora-affinity-scorer": lambda _: LoraAffinityScorer(),
+    "active-request-scorer": lambda _: ActiveRequestScorer(),
     "max-score-picker": _max_score_picker,
     "utilization-detector": _utilization_detector,
 }

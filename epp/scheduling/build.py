@@ -1,19 +1,34 @@
-"""From a configuration to the profile and the detector that it describes."""
+"""From a configuration to the policy that it describes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from epp.config.picker import DEFAULT_SATURATION_DETECTOR, PickerConfig, PluginRef, PluginSpec, ProfileSpec
 from epp.config.suggestion import did_you_mean
+from epp.datastore.store import Datastore
 from epp.errors import ConfigError, Fault
-from epp.plugin import Filter, Picker, SaturationDetector, Scorer
+from epp.plugin import (
+    UNWATCHED,
+    Filter,
+    NeedsContext,
+    Picker,
+    PlacementObserver,
+    SaturationDetector,
+    Scorer,
+    Watcher,
+)
 from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
 from epp.plugins.max_score_picker import MaxScorePicker
-from epp.plugins.registry import ALWAYS_ON, FACTORIES, PluginContext
+from epp.plugins.registry import ALWAYS_ON, FACTORIES
 from epp.plugins.utilization_detector import UtilizationDetector
+from epp.scheduling.policy import Policy
 from epp.scheduling.profile import NamedFilter, NamedPicker, Profile, WeightedScorer
+from epp.scheduling.scheduler import NamedObserver, Scheduler
+
+T = TypeVar("T")
 
 # Queue, KV use and prefix as in the reference's built-in profile. The two others are ours, with weights found
 # by benchmarks/weights.py: see docs/scheduling.md.
@@ -36,14 +51,44 @@ DEFAULT_CONFIG = PickerConfig(
 _FILE = "EndpointPickerConfig"
 
 
-@dataclass(slots=True)
+@dataclass
 class _Builder:
+    """Makes one policy; the plugins' `Context`."""
+
     config: PickerConfig
-    context: PluginContext
+    store: Datastore
+    watcher: Watcher
+    made: dict[str, object] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
-    def plugins(self) -> dict[str, object]:
-        made = {}
+    @property
+    def profiles(self) -> Sequence[str]:
+        """See Context."""
+        return [spec.name for spec in self.config.profiles] or [_every_plugin(self.config).name]
+
+    def shared(self, kind: type[T], name: str = "", make: Callable[[], T] | None = None) -> T:
+        """See Context."""
+        if name:
+            plugin = self.made.get(name)
+            if not isinstance(plugin, kind):
+                raise ValueError(f'"{name}" is no {kind.__name__}')
+            return plugin
+        for plugin in self.made.values():
+            if isinstance(plugin, kind):
+                return plugin
+        plugin = (make or kind)()
+        self.made[kind.__name__] = plugin
+        self.types[kind.__name__] = kind.__name__
+        self.set_up(plugin)
+        return plugin
+
+    def set_up(self, plugin: object) -> None:
+        if isinstance(plugin, NeedsContext):
+            plugin.setup(self)
+
+    def make_plugins(self) -> dict[str, object]:
+        made = self.made
         for index, spec in enumerate(self.config.plugins):
             factory = FACTORIES.get(spec.type)
             path = f"plugins[{index}]"
@@ -53,9 +98,12 @@ class _Builder:
                     self._fault(spec.line, f"{path}.type", f'"{spec.type}" is not a plugin type here{hint}')
                 continue
             try:
-                made[spec.name] = factory(spec.parameters, self.context)
+                made[spec.name] = factory(spec.parameters)
+                self.types[spec.name] = spec.type
             except ValueError as error:
                 self._fault(spec.line, f"{path}.parameters", str(error))
+        for plugin in list(made.values()):
+            self.set_up(plugin)
         return made
 
     def profile(self, made: Mapping[str, object], staleness: float) -> Profile:
@@ -82,7 +130,7 @@ class _Builder:
         if len(pickers) > 1:
             self._fault(0, f"schedulingProfiles.{listed.name}", "a profile has one picker, this one several")
         picker = pickers[0] if pickers else _any_picker(made, types)
-        return Profile(listed.name, filters, scorers, picker, self.context.watcher)
+        return Profile(listed.name, filters, scorers, picker, self.watcher)
 
     def detector(self, made: Mapping[str, object]) -> SaturationDetector:
         name = self.config.saturation_detector or DEFAULT_SATURATION_DETECTOR
@@ -98,20 +146,27 @@ class _Builder:
         self.faults.append(Fault(_FILE, line, path, message))
 
 
-def build_profile(
-    config: PickerConfig, context: PluginContext, staleness: float
-) -> tuple[Profile, SaturationDetector]:
+def build_policy(
+    config: PickerConfig, store: Datastore, staleness: float, watcher: Watcher = UNWATCHED
+) -> Policy:
     """Makes what `config` describes. Raises ConfigError with every fault.
 
     `staleness`: seconds after which an endpoint's load is no longer believed.
     """
-    builder = _Builder(config, context)
-    made = builder.plugins()
+    builder = _Builder(config, store, watcher)
+    made = builder.make_plugins()
     profile = builder.profile(made, staleness)
     detector = builder.detector(made)
     if builder.faults:
         raise ConfigError(builder.faults)
-    return profile, detector
+    observers = [
+        NamedObserver(name, builder.types[name], plugin)
+        for name, plugin in made.items()
+        if isinstance(plugin, PlacementObserver)
+    ]
+    return Policy(
+        Scheduler({profile.name: profile}, None, observers, watcher), detector, tuple(made.values())
+    )
 
 
 def _every_plugin(config: PickerConfig) -> ProfileSpec:

@@ -11,6 +11,7 @@ import numpy as np
 
 from epp.datastore.endpoints import Endpoint, Floats, Slots
 from epp.types import Api, InferenceRequest
+from epp.wire.messages import HeaderList
 
 # What /debug/decisions can show.
 KEPT_DECISIONS = 1000
@@ -42,6 +43,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     weights: Mapping[str, float]  # scorers in the order of the rows
     totals: Floats
     skipped: tuple[str, ...] = ()  # scorers that misbehaved; their rows are 0
+    headers: HeaderList = ()  # to be set on the request
+    others: tuple[Decision, ...] = ()  # of the other profiles that ran
 
     @property
     def destination(self) -> str:
@@ -148,6 +151,7 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
         "weights": dict(decision.weights),
         "skipped": list(decision.skipped),
         "candidates": candidates,
+        **({"others": [describe_decision(other) for other in decision.others]} if decision.others else {}),
     }
 
 

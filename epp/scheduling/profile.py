@@ -15,7 +15,7 @@ import numpy as np
 
 from epp.datastore.endpoints import Candidates, Floats, Mask
 from epp.errors import NoEndpointError
-from epp.plugin import UNWATCHED, Filter, Misbehaviour, Picker, PlacementObserver, Scorer, Watcher
+from epp.plugin import UNWATCHED, Filter, Misbehaviour, Picker, Scorer, Watcher
 from epp.plugins.max_score_picker import MaxScorePicker
 from epp.scheduling.decision import Decision, Removal
 from epp.types import InferenceRequest
@@ -80,12 +80,6 @@ class Profile:
         self._picked_in = _observer(watcher, "Picker", picker)
         self._weights = {scorer.name: scorer.weight for scorer in scorers}
         self._weight_row = np.array([scorer.weight for scorer in scorers], np.float64)
-        listed: list[NamedFilter | WeightedScorer | NamedPicker] = [*filters, *scorers, picker]
-        self._observers = [
-            (each.type, each.name, each.plugin)
-            for each in listed
-            if isinstance(each.plugin, PlacementObserver)
-        ]
         # Scores that follow from loads alone, and the candidates and loads that they hold for.
         self._kept: tuple[Candidates, int, Floats] | None = None
 
@@ -120,14 +114,6 @@ class Profile:
             totals=totals,
             skipped=tuple(skipped),
         )
-
-    def placed(self, request: InferenceRequest, decision: Decision) -> None:
-        """Tells the plugins that want to know where the request goes."""
-        for plugin_type, name, plugin in self._observers:
-            try:
-                plugin.placed(request, decision.picked[0])
-            except Exception as error:
-                self._watcher.misbehaved(plugin_type, name, "raised", error)
 
     # Filters ---------------------------------------------------------------------------------------------
 

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from epp.datastore.prefix import (
-    BYTES_PER_TOKEN,
-    DEFAULT_CACHE_TOKENS,
-    FIRST_BLOCK_BYTES,
-    GROWTH,
-    Chain,
-    PrefixIndex,
-    cuts,
-    hash_prompt,
-)
+from epp.datastore.blocks import GROWTH, Chain, even_blocks, growing_blocks, hash_prompt
+from epp.datastore.prefix import PrefixIndex
 from epp.types import Prompt
 
-UNKNOWN = math.nan
-
-
-def prompt(*parts: bytes, salt: str = "") -> Prompt:
-    return Prompt(tuple(map(memoryview, parts)), salt=salt)
+ROOM = 1 << 40
 
 
 def chain(data: bytes, model: str = "m") -> Chain:
-    return hash_prompt(prompt(data), model)
+    return hash_prompt(Prompt((memoryview(data),)), model, growing_blocks())
 
 
 def text(size: int, seed: int = 0) -> bytes:
@@ -45,57 +31,6 @@ def matches(index: PrefixIndex, data: bytes, *slots: int) -> list[float]:
     return found
 
 
-class TestCuts:
-    def test_the_first_block_is_a_block_of_the_engine(self) -> None:
-        assert cuts()[:3] == (64, 128, 192)
-
-    def test_blocks_grow_to_a_sixteenth_of_what_lies_before_them(self) -> None:
-        for before, end in pairwise(cuts()):
-            block = end - before
-            assert block % FIRST_BLOCK_BYTES == 0
-            assert block <= max(FIRST_BLOCK_BYTES, before / GROWTH)
-            assert block > before / GROWTH - FIRST_BLOCK_BYTES
-
-    @pytest.mark.parametrize(
-        ("size", "blocks"), [(1, 1), (64, 1), (65, 2), (1024, 16), (2048, 32), (220_000, 114), (8 << 20, 174)]
-    )
-    def test_number_of_blocks(self, size: int, blocks: int) -> None:
-        assert len(chain(bytes(size)).hashes) == blocks
-
-
-class TestChains:
-    @given(st.integers(1, 5000))
-    def test_the_last_block_ends_where_the_prompt_does(self, size: int) -> None:
-        made = chain(text(size))
-        assert made.size == size
-        assert made.ends[:-1] == cuts()[: len(made.ends) - 1]
-        assert len(made.hashes) == len(made.ends)
-
-    def test_no_prompt_no_chain(self) -> None:
-        assert hash_prompt(prompt(), "m") == Chain((), ())
-        assert hash_prompt(prompt(), "m").size == 0
-
-    def test_equal_up_to_the_first_difference_and_nowhere_after(self) -> None:
-        one = text(2000)
-        two = one[:1000] + bytes([one[1000] ^ 1]) + one[1001:]
-        same = [a == b for a, b in zip(chain(one).hashes, chain(two).hashes, strict=True)]
-        first = next(i for i, end in enumerate(chain(one).ends) if end > 1000)
-        assert same == [True] * first + [False] * (len(same) - first)
-
-    @given(st.binary(min_size=1, max_size=300), st.integers(0, 300))
-    def test_parts_are_one_prompt(self, data: bytes, cut: int) -> None:
-        assert hash_prompt(prompt(data[:cut], data[cut:]), "m") == chain(data)
-
-    def test_models_and_salts_share_nothing(self) -> None:
-        data = text(500)
-        chains = [hash_prompt(prompt(data, salt=salt), model) for model in ("a", "b") for salt in ("", "s")]
-        hashes = [digest for made in chains for digest in made.hashes]
-        assert len(set(hashes)) == len(hashes) == 4 * 8
-
-    def test_names_outside_ascii(self) -> None:
-        assert hash_prompt(prompt(b"x", salt="ß"), "模型") != hash_prompt(prompt(b"x"), "模型")
-
-
 class TestMatch:
     def test_nothing_was_sent(self) -> None:
         assert matches(PrefixIndex(), text(500), 0, 1) == [0, 0]
@@ -103,28 +38,28 @@ class TestMatch:
     @pytest.mark.parametrize("size", [1, 63, 64, 65, 1000, 100_000])
     def test_an_equal_prompt_matches_to_its_end(self, size: int) -> None:
         index = PrefixIndex()
-        index.record(1, chain(text(size)), UNKNOWN)
+        index.record(1, chain(text(size)), ROOM)
         assert matches(index, text(size), 0, 1) == [0, size]
 
     def test_a_longer_prompt_matches_to_the_last_cut_before(self) -> None:
         index = PrefixIndex()
         data = text(10_000)
-        index.record(0, chain(data[:7000]), UNKNOWN)
+        index.record(0, chain(data[:7000]), ROOM)
         [found] = matches(index, data, 0)
-        assert found == max(end for end in cuts() if end <= 7000)
+        assert found == max(end for end in growing_blocks().ends if end <= 7000)
         assert found > 7000 * (1 - 1 / GROWTH)
 
-    def test_each_endpoint_as_far_as_it_goes_in_the_order_asked(self) -> None:
+    def test_each_endpoint_as_far_as_it_goes(self) -> None:
         index = PrefixIndex()
         data = text(640)
-        index.record(3, chain(data[:128] + text(100, 1)), UNKNOWN)
-        index.record(70, chain(data), UNKNOWN)  # beyond the bits of a machine word
-        index.record(5, chain(data[:320] + text(100, 2)), UNKNOWN)
-        assert matches(index, data, 70, 4, 3, 5) == [640, 0, 128, 320]
+        index.record(3, chain(data[:128] + text(100, 1)), ROOM)
+        index.record(70, chain(data), ROOM)  # beyond the bits of a machine word
+        index.record(5, chain(data[:320] + text(100, 2)), ROOM)
+        assert matches(index, data, 3, 4, 5, 70) == [128, 0, 320, 640]
 
     def test_endpoints_that_are_no_candidates_are_passed_over(self) -> None:
         index = PrefixIndex()
-        index.record(2, chain(text(500)), UNKNOWN)
+        index.record(2, chain(text(500)), ROOM)
         assert matches(index, text(500), 0) == [0]
         assert matches(index, text(500), 9) == [0]
         assert matches(index, text(500)) == []
@@ -133,66 +68,77 @@ class TestMatch:
         # The reference counts it: an engine has no use for it.
         index = PrefixIndex()
         whole = chain(text(640))
-        index.record(0, Chain(whole.hashes[5:], whole.ends[5:]), UNKNOWN)
+        index.record(0, Chain(whole.hashes[5:], whole.blocks, 320), ROOM)
         assert matches(index, text(640), 0) == [0]
+
+    @pytest.mark.parametrize("count", [3, 100, 5000])
+    def test_many_endpoints_that_end_in_the_same_block(self, count: int) -> None:
+        index = PrefixIndex()
+        data = text(640)
+        for slot in range(count):
+            index.record(slot, chain(data[:128] + text(100, 1)), ROOM)
+        index.record(count, chain(data), ROOM)
+        assert matches(index, data, *range(count + 2)) == [128] * count + [640, 0]
+
+
+class TestEvenBlocks:
+    def test_the_rest_does_not_count_and_neither_does_what_lies_behind_the_last_block(self) -> None:
+        index = PrefixIndex()
+        cuts = even_blocks(64, 4)
+        for size, held in ((63, 0), (64, 64), (200, 192), (256, 256), (1000, 256)):
+            made = hash_prompt(Prompt((memoryview(text(size)),)), "m", cuts)
+            index.record(0, made, ROOM)
+            assert index.match(made, np.array([0], np.intp)).tolist() == [held]
+            assert made.size == held
 
 
 class TestEviction:
     def test_the_end_of_a_prompt_goes_before_its_start(self) -> None:
         index = PrefixIndex()
         data = text(640)
-        index.record(0, chain(data), cache_tokens=320 / BYTES_PER_TOKEN)
+        index.record(0, chain(data), capacity=320)
         assert matches(index, data, 0) == [320]
 
     def test_the_prompt_unused_for_longest_goes_first(self) -> None:
         index = PrefixIndex()
         a, b, c = (text(256, seed) for seed in range(3))
-        tokens = 512 / BYTES_PER_TOKEN
+        capacity = 512
         for data in (a, b, a, c):
-            index.record(0, chain(data), tokens)
+            index.record(0, chain(data), capacity)
         assert [matches(index, data, 0) for data in (a, b, c)] == [[256], [0], [256]]
 
     def test_a_shared_start_outlives_what_followed_it(self) -> None:
         index = PrefixIndex()
         start = text(256)
-        tokens = 512 / BYTES_PER_TOKEN
+        capacity = 512
         for seed in range(1, 20):
-            index.record(0, chain(start + text(256, seed)), tokens)
+            index.record(0, chain(start + text(256, seed)), capacity)
             assert matches(index, start, 0) == [256]
         assert len(index) == 8
 
     def test_each_endpoint_forgets_by_its_own_size(self) -> None:
         index = PrefixIndex()
         for slot, size in ((0, 128), (1, 1280)):
-            index.record(slot, chain(text(640)), size / BYTES_PER_TOKEN)
+            index.record(slot, chain(text(640)), size)
         assert matches(index, text(640), 0, 1) == [128, 640]
-
-    def test_an_endpoint_that_does_not_tell_has_the_references_size(self) -> None:
-        index = PrefixIndex()
-        size = DEFAULT_CACHE_TOKENS * BYTES_PER_TOKEN
-        index.record(0, chain(text(size)), UNKNOWN)
-        assert matches(index, text(size), 0) == [size]
-        index.record(0, chain(text(64, 1)), UNKNOWN)
-        assert matches(index, text(64, 1), 0) == [64]
-        assert matches(index, text(size), 0)[0] < size
 
     def test_short_prompts_cannot_make_more_blocks_than_the_engine_has(self) -> None:
         index = PrefixIndex()
         for number in range(100):
-            index.record(0, chain(b"%d" % number), cache_tokens=10 * 16)
+            index.record(0, chain(b"%d" % number), capacity=10 * 64)
         assert len(index) == 10
 
     def test_a_cache_without_room_holds_nothing(self) -> None:
         index = PrefixIndex()
-        index.record(0, chain(text(640)), cache_tokens=0)
+        index.record(0, chain(text(640)), capacity=0)
         assert len(index) == 0
 
 
 class TestRemoval:
     def test_everything_of_an_endpoint_goes_and_nothing_of_others(self) -> None:
         index = PrefixIndex()
-        index.record(0, chain(text(640)), UNKNOWN)
-        index.record(1, chain(text(320)), UNKNOWN)
+        index.record(0, chain(text(640)), ROOM)
+        index.record(1, chain(text(320)), ROOM)
         index.removed(0)
         assert matches(index, text(640), 0, 1) == [0, 320]
         index.removed(1)
@@ -245,17 +191,17 @@ class IndexAgainstNaive(RuleBasedStateMachine):
         self.index = PrefixIndex()
         self.naive = Naive()
 
-    @rule(slot=slots, data=prompts, tokens=st.integers(0, 200))
-    def record(self, slot: int, data: bytes, tokens: int) -> None:
-        self.index.record(slot, chain(data), float(tokens))
-        self.naive.record(slot, data, tokens * BYTES_PER_TOKEN)
+    @rule(slot=slots, data=prompts, capacity=st.integers(0, 800))
+    def record(self, slot: int, data: bytes, capacity: int) -> None:
+        self.index.record(slot, chain(data), capacity)
+        self.naive.record(slot, data, capacity)
 
     @rule(slot=slots)
     def remove(self, slot: int) -> None:
         self.index.removed(slot)
         self.naive.held.pop(slot, None)
 
-    @rule(data=prompts, asked=st.lists(slots, unique=True))
+    @rule(data=prompts, asked=st.lists(slots, unique=True).map(sorted))
     def match(self, data: bytes, asked: list[int]) -> None:
         expected = [self.naive.match(data, slot) for slot in asked]
         assert matches(self.index, data, *asked) == expected

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from epp.datastore.prefix import hash_prompt
 from epp.datastore.store import Changes, Datastore, Reservation
 from epp.types import Objective, PoolSpec, Rewrite, RewriteTarget, Snapshot
-from tests.pools import INTERVAL, NOW, POOL, endpoint, everyone, load, request, snapshot, spec, store_of
+from tests.pools import INTERVAL, NOW, POOL, endpoint, everyone, load, snapshot, spec, store_of
 
 
 def in_flight(store: Datastore, number: int) -> tuple[int, int]:
@@ -72,11 +71,12 @@ class TestApply:
 
     def test_what_was_known_of_an_endpoint_goes_with_it(self) -> None:
         store = store_of(load(0, 0.0, "lora"))
-        body = request(b"x" * 500).body
-        store.prefixes.record(endpoint(store, 0).slot, hash_prompt(body.prompt, "m"), 1e6)
+        gone: list[int] = []
+        store.departed = gone.append
+        slot = endpoint(store, 0).slot
         store.models_listed("pod-0", frozenset({"base"}), frozenset({"listed"}))
         store.apply(snapshot(spec(1)))
-        assert len(store.prefixes) == 0
+        assert gone == [slot]
         assert not store.adapters.is_adapter("listed")
         assert endpoint(store, 1).base_models == frozenset()
 

@@ -6,15 +6,15 @@ import pytest
 
 from epp.datastore.store import Datastore
 from epp.plugins.lora_affinity_scorer import LoraAffinityScorer
+from tests.plugins import scores as scored
+from tests.plugins import set_up
 from tests.pools import INTERVAL, NOW, endpoint, everyone, load, request, store_of
 
 AT_HAND, FREE_SLOT, IDLE_SLOT, NO_SLOT = 1.0, 0.8, 0.6, 0.0
 
 
 def scores(store: Datastore, model: str) -> list[float]:
-    scorer = LoraAffinityScorer(store.adapters)
-    found: list[float] = scorer.score(request(model=model), everyone(store)).tolist()
-    return found
+    return scored(set_up(LoraAffinityScorer(), store), request(model=model), everyone(store))
 
 
 def serving(*adapters: str, endpoints: int = 1, max_lora: int = 2) -> Datastore:
@@ -80,11 +80,11 @@ def test_the_rewritten_model_counts() -> None:
     store = serving("a", endpoints=2)
     store.reserve(endpoint(store, 0), 10, "a")
     asked = request(model="alias", target="a")
-    assert LoraAffinityScorer(store.adapters).score(asked, everyone(store)).tolist() == [AT_HAND, FREE_SLOT]
+    assert scored(set_up(LoraAffinityScorer(), store), asked, everyone(store)) == [AT_HAND, FREE_SLOT]
 
 
 def test_it_follows_the_candidates_order() -> None:
     store = serving("a", endpoints=3)
     store.reserve(endpoint(store, 2), 10, "a")
     some = store.candidates(frozenset({"192.168.1.2", "192.168.1.3"}), NOW)
-    assert LoraAffinityScorer(store.adapters).score(request(model="a"), some).tolist() == [FREE_SLOT, AT_HAND]
+    assert scored(set_up(LoraAffinityScorer(), store), request(model="a"), some) == [FREE_SLOT, AT_HAND]

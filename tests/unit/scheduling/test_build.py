@@ -9,9 +9,9 @@ import pytest
 from epp.config.picker import PickerConfig, load_picker_config
 from epp.datastore.store import Datastore
 from epp.errors import ConfigError
-from epp.plugins.registry import PluginContext
 from epp.plugins.utilization_detector import UtilizationDetector
-from epp.scheduling.build import DEFAULT_CONFIG, DEFAULT_WEIGHTS, build_profile
+from epp.scheduling.build import DEFAULT_CONFIG, DEFAULT_WEIGHTS, build_policy
+from epp.scheduling.policy import Policy
 from epp.scheduling.profile import Profile
 from tests.pools import NOW, everyone, load, request, store_of
 
@@ -23,7 +23,12 @@ def config(text: str) -> PickerConfig:
 
 
 def built(text: str, store: Datastore | None = None) -> Profile:
-    return build_profile(config(text), PluginContext(store or Datastore()), staleness=2.0)[0]
+    (profile,) = policy_of(text, store).scheduler.profiles.values()
+    return profile
+
+
+def policy_of(text: str, store: Datastore | None = None) -> Policy:
+    return build_policy(config(text), store or Datastore(), staleness=2.0)
 
 
 def faults(text: str) -> list[str]:
@@ -33,13 +38,14 @@ def faults(text: str) -> list[str]:
 
 
 def test_the_built_in_profile() -> None:
-    profile, detector = build_profile(DEFAULT_CONFIG, PluginContext(Datastore()), staleness=2.0)
+    policy = build_policy(DEFAULT_CONFIG, Datastore(), staleness=2.0)
+    (profile,) = policy.scheduler.profiles.values()
     lora, active = DEFAULT_WEIGHTS["lora-affinity-scorer"], DEFAULT_WEIGHTS["active-request-scorer"]
     assert repr(profile) == (
         "<Profile default: queue-scorer*2 kv-cache-utilization-scorer*2 prefix-cache-scorer*3 "
         f"lora-affinity-scorer*{lora:g} active-request-scorer*{active:g}>"
     )
-    assert isinstance(detector, UtilizationDetector)
+    assert isinstance(policy.detector, UtilizationDetector)
 
 
 def test_the_references_charts() -> None:
@@ -118,8 +124,7 @@ schedulingProfiles:
     ],
 )
 def test_the_detector(text: str, saturation: float) -> None:
-    _, detector = build_profile(config(text), PluginContext(Datastore()), staleness=2.0)
-    assert detector.saturation(everyone(store_of(load(4, 0.0)))) == saturation
+    assert policy_of(text).detector.saturation(everyone(store_of(load(4, 0.0)))) == saturation
 
 
 def test_types_whose_work_is_always_done_may_be_listed() -> None:

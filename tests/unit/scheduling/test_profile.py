@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from epp.datastore.endpoints import Candidates, Endpoint, Floats, Mask
+from epp.datastore.endpoints import Candidates, Floats, Mask
 from epp.datastore.store import Datastore
 from epp.errors import NoEndpointError
 from epp.plugin import Watcher
+from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
 from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
 from epp.plugins.kv_cache_utilization_scorer import KvCacheUtilizationScorer
 from epp.plugins.lora_affinity_scorer import LoraAffinityScorer
@@ -24,6 +25,7 @@ from epp.scheduling.decision import Decision
 from epp.scheduling.profile import PATIENCE, NamedFilter, NamedPicker, Profile, WeightedScorer
 from epp.types import InferenceRequest, Snapshot
 from tests.pickers import Clock
+from tests.plugins import Surroundings
 from tests.pools import INTERVAL, NOW, address, endpoint, everyone, load, request, snapshot, spec, store_of
 
 RNG = random.Random(0)
@@ -47,18 +49,19 @@ def best(endpoints: int = 1) -> NamedPicker:
     return NamedPicker("best", "max-score-picker", MaxScorePicker(endpoints))
 
 
-def default_profile(store: Datastore, *, endpoints: int = 1) -> Profile:
+def default_profile(store: Datastore, around: Surroundings | None = None) -> Profile:
     """The reference's four scorers with its default weights; LoRA affinity 1."""
+    around = around or Surroundings(store)
     return Profile(
         "default",
         [NamedFilter("fresh", "fresh-endpoints-filter", FreshEndpointsFilter(2.0))],
         [
             WeightedScorer("queue", "queue-scorer", QueueScorer(), 2),
             WeightedScorer("kv", "kv-cache-utilization-scorer", KvCacheUtilizationScorer(), 2),
-            WeightedScorer("prefix", "prefix-cache-scorer", PrefixCacheScorer(store), 3),
-            WeightedScorer("lora", "lora-affinity-scorer", LoraAffinityScorer(store.adapters), 1),
+            WeightedScorer("prefix", "prefix-cache-scorer", around.set_up(PrefixCacheScorer()), 3),
+            WeightedScorer("lora", "lora-affinity-scorer", around.set_up(LoraAffinityScorer()), 1),
         ],
-        best(endpoints),
+        best(),
     )
 
 
@@ -68,14 +71,10 @@ class Fixed:
 
     values: list[float]
     asked: list[int] = field(default_factory=list)
-    placements: list[str] = field(default_factory=list)
 
     def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
         self.asked.append(len(endpoints))
         return np.array(self.values)
-
-    def placed(self, request: InferenceRequest, endpoint: Endpoint) -> None:
-        self.placements.append(endpoint.spec.name)
 
 
 @dataclass
@@ -109,9 +108,10 @@ class TestTranscripts:
 
     def test_a_prompt_that_is_cached_outweighs_a_queue(self) -> None:
         store = store_of(load(3, 0.2), load(0, 0.1), load(10, 0.2))
-        profile = default_profile(store)
+        around = Surroundings(store)
+        profile = default_profile(store, around)
         first = request(b"a long system prompt " * 50)
-        profile.placed(first, profile.run(first, store.candidates(frozenset({address(0)}), NOW), RNG))
+        around.shared(ApproxPrefixCacheProducer).placed(first, endpoint(store, 0), "default")
         decision = profile.run(request(b"a long system prompt " * 50), everyone(store), RNG)
         assert transcript(decision) == [
             "pod-0: queue 0.7*2 kv 0.8*2 prefix 1*3 lora 1*1 = 7",
@@ -161,7 +161,9 @@ class TestTranscripts:
 
     def test_fallbacks_in_order(self) -> None:
         store = store_of(load(3, 0.2), load(0, 0.1), load(10, 0.2))
-        decision = default_profile(store, endpoints=3).run(request(), everyone(store), RNG)
+        one = default_profile(store)
+        several = Profile("several", one.filters, one.scorers, best(3))
+        decision = several.run(request(), everyone(store), RNG)
         assert [one.spec.name for one in decision.picked] == ["pod-1", "pod-0", "pod-2"]
         assert decision.destination == "192.168.1.2:8000,192.168.1.1:8000,192.168.1.3:8000"
 
@@ -219,18 +221,6 @@ class TestScores:
         store = store_of(None, None)
         store.reserve(endpoint(store, 0), 1, "base")
         assert fixed_profile().run(request(), everyone(store), RNG).picked[0] is endpoint(store, 1)
-
-
-class TestPlaced:
-    def test_who_wants_to_know_is_told_the_first_pick(self) -> None:
-        store = store_of(None, None)
-        scorer = Fixed([0.25, 0.5])
-        profile = Profile("p", [], [WeightedScorer("s", "test-scorer", scorer, 1)], best(2))
-        asked = request()
-        decision = profile.run(asked, everyone(store), RNG)
-        assert scorer.placements == []
-        profile.placed(asked, decision)
-        assert scorer.placements == ["pod-1"]
 
 
 def test_every_plugin_is_watched() -> None:
@@ -412,17 +402,6 @@ class TestMisbehaviour:
         decision = self.run(picker=NamedPicker("bad", "bad-picker", PickerSays(what)))
         assert self.seen == [("bad-picker", "bad", how, error)]
         assert decision.picked == (endpoint(self.store, 1),)
-
-    def test_an_observer(self) -> None:
-        class Observer(Says):
-            def placed(self, request: InferenceRequest, endpoint: Endpoint) -> None:
-                raise OSError
-
-        profile = Profile(
-            "p", [], [WeightedScorer("bad", "bad-scorer", Observer(1.0), 1)], best(), self.watcher
-        )
-        profile.placed(request(), profile.run(request(), everyone(self.store), RNG))
-        assert self.seen == [("bad-scorer", "bad", "raised", "OSError")]
 
 
 def test_the_instrument() -> None:
