@@ -18,6 +18,8 @@ from epp.wire.messages import NO_MUTATION, Context, HeaderList, HeaderMutation
 
 _STATUS_DIGITS = 3  # of an HTTP status (RFC 9110, section 15)
 
+_TAKE_LOAD_OUT = HeaderMutation(remove=(load_header.RESPONSE_HEADER,))
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -78,26 +80,27 @@ class Placement:
 
     def response_headers(self, headers: HeaderList, context: Context) -> HeaderMutation:
         """Reads status, server and load; takes the load out if the client did not ask for it."""
-        fields = dict(headers)
-        status = fields.get(":status", "")
-        self.outcome.status = int(status) if status.isdecimal() and len(status) == _STATUS_DIGITS else 0
-        if fields.get("content-encoding", "identity") != "identity":
+        told, outcome = dict(headers).get, self.outcome
+        status = told(":status", "")
+        outcome.status = int(status) if len(status) == _STATUS_DIGITS and status.isdecimal() else 0
+        if told("content-encoding", "identity") != "identity":
             self._scanner = self._restorer = None  # compressed bytes say nothing
-        self.outcome.streams = fields.get("content-type", "").startswith("text/event-stream")
+        outcome.streams = told("content-type", "").startswith("text/event-stream")
         server = self._served_by(read_served(context.metadata, context.attributes))
-        load = fields.get(load_header.RESPONSE_HEADER)
+        load = told(load_header.RESPONSE_HEADER)
         if load is None:
             return NO_MUTATION
         sample = load_header.parse_load_header(load)
         if sample is not None and server is not None:
             self._on_load(server, sample)
-        return HeaderMutation(remove=(load_header.RESPONSE_HEADER,)) if self._asked_load else NO_MUTATION
+        return _TAKE_LOAD_OUT if self._asked_load else NO_MUTATION
 
     def response_body(self, data: bytes, end: bool) -> bytes:
         """Counts tokens and writes the model's name back."""
-        if self.outcome.first_piece_at is None and data:
-            self.outcome.first_piece_at = self._clock()
-        self.outcome.response_bytes += len(data)
+        outcome = self.outcome
+        if outcome.first_piece_at is None and data:
+            outcome.first_piece_at = self._clock()
+        outcome.response_bytes += len(data)
         if self._scanner is not None:
             self._scanner.feed(data)
         return data if self._restorer is None else self._restorer.feed(data, end)

@@ -43,7 +43,10 @@ def read_served(metadata: MetadataMap, attributes: MetadataMap) -> str:
 
     Gateways report it as metadata, as the protocol asks; a plain Envoy can send its upstream address.
     """
-    served = metadata.get(LB_NAMESPACE, {}).get(SERVED)
-    if not isinstance(served, str):
-        served = attributes.get(FILTER_NAMESPACE, {}).get(UPSTREAM_ADDRESS)
-    return served if isinstance(served, str) else ""
+    for told, namespace, name in (
+        (metadata, LB_NAMESPACE, SERVED),
+        (attributes, FILTER_NAMESPACE, UPSTREAM_ADDRESS),
+    ):
+        if namespace in told and isinstance(served := told[namespace].get(name), str):
+            return served
+    return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+_BACKSLASH = ord("\\")
 _COLON = re.compile(rb"[ \t\r\n]*+(:[ \t\r\n]*+)?")
 
 
@@ -24,16 +25,18 @@ class JsonKey:
         If there is none: (-1, context), where `context` has to stand before the data that comes next, so that
         a key cut by the end of `data` is found then. It has at most three bytes more than the name.
         """
-        at = data.find(self._quoted, start)
+        quoted = self._quoted
+        at = data.find(quoted, start)
         while at >= 0:
-            if data[at - 1 : at] != b"\\":
-                colon = _COLON.match(data, at + len(self._quoted))
+            if not at or data[at - 1] != _BACKSLASH:
+                colon = _COLON.match(data, at + len(quoted))
                 assert colon is not None  # it matches nothing, too
-                if colon.end() == len(data):
-                    return -1, self._quoted + (b":" if colon[1] else b"")
+                end = colon.end()
+                if end == len(data):
+                    return -1, quoted + (b":" if colon[1] else b"")
                 if colon[1]:
-                    return colon.end(), b""
-            at = data.find(self._quoted, at + 1)
+                    return end, b""
+            at = data.find(quoted, at + 1)
         return -1, self._begun(data, start)
 
     def _begun(self, data: bytes, start: int) -> bytes:

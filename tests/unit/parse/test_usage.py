@@ -129,6 +129,13 @@ def test_the_longest_object() -> None:
     assert scan(events({"usage": usage})) is None
 
 
+def test_objects_in_objects() -> None:
+    assert scan(b'{"usage":{"a":{"b":{"c":{}}},"prompt_tokens":5}}') == Usage(5, 0)
+    too_deep = b'{"usage":{"a":{"b":{"c":{"d":{}}}},"prompt_tokens":5}}'
+    assert scan(too_deep) is None
+    assert scan(too_deep, b" " * MAX_OBJECT_BYTES, b'{"usage":{"prompt_tokens":6}}') == Usage(6, 0)
+
+
 fragments = st.lists(
     st.sampled_from(
         [
