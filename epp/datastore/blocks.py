@@ -88,7 +88,7 @@ def hash_prompt(prompt: Prompt, model: str, blocks: Blocks) -> Chain:
     ends = blocks.ends
     whole = bisect_left(ends, size + 1)
     xxh64 = xxhash.xxh64_intdigest
-    digest = xxh64(f"{model}\0{prompt.salt}".encode())
+    digest = _seed(model, prompt.salt)
     hashes: list[int] = []
     start = 0
     for end in ends[:whole]:
@@ -99,3 +99,8 @@ def hash_prompt(prompt: Prompt, model: str, blocks: Blocks) -> Chain:
         hashes.append(xxh64(data[start:], digest))
         start = size
     return Chain(hashes, blocks, start)
+
+
+@lru_cache(maxsize=1024)  # models and adapters of a pool; salts are rare
+def _seed(model: str, salt: str) -> int:
+    return xxhash.xxh64_intdigest(f"{model}\0{salt}".encode())

@@ -7,6 +7,7 @@ for each request. A plugin that misbehaves is left out of the decision, and the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,9 +75,9 @@ class Profile:
         self._clock = watcher.clock
         self._watcher = watcher
         self._filters = [(each, _observer(watcher, "Filter", each)) for each in filters]
-        rows = list(enumerate((each, _observer(watcher, "Scorer", each)) for each in scorers))
-        self._load_rows = [row for row in rows if _is_load_only(row[1][0])]
-        self._request_rows = [row for row in rows if not _is_load_only(row[1][0])]
+        rows = [(row, each, _observer(watcher, "Scorer", each)) for row, each in enumerate(scorers)]
+        self._load_rows = [row for row in rows if _is_load_only(row[1])]
+        self._request_rows = [row for row in rows if not _is_load_only(row[1])]
         self._picked_in = _observer(watcher, "Picker", picker)
         self._weights = {scorer.name: scorer.weight for scorer in scorers}
         self._weight_row = np.array([scorer.weight for scorer in scorers], np.float64)
@@ -100,9 +101,9 @@ class Profile:
             raise NoEndpointError("no endpoint is left for the request after filtering")
         skipped: list[str] = []
         scores = self._load_scores(request, candidates, skipped).copy()
-        for row, (scorer, observe) in self._request_rows:
-            self._score(scores[row], scorer, observe, request, candidates, skipped)
-        totals: Floats = self._weight_row @ scores
+        for row, scorer, observe in self._request_rows:
+            self._score(scores, row, scorer, observe, request, candidates, skipped)
+        totals = self._totals(scores, skipped)
         return Decision(
             profile=self.name,
             picked=tuple([candidates.at(index) for index in self._pick(totals, candidates, rng)]),
@@ -153,45 +154,64 @@ class Profile:
         if kept is not None and kept[0] is candidates and kept[1] == version:
             return kept[2]
         scores = np.zeros((len(self.scorers), len(candidates)))
-        for row, (scorer, observe) in self._load_rows:
-            self._score(scores[row], scorer, observe, request, candidates, skipped)
+        for row, scorer, observe in self._load_rows:
+            self._score(scores, row, scorer, observe, request, candidates, skipped)
         if not skipped:  # what misbehaved is asked again
             self._kept = (candidates, version, scores)
         return scores
 
     def _score(
         self,
-        row: Floats,
+        scores: Floats,
+        row: int,
         scorer: WeightedScorer,
         observe: Callable[[float], object],
         request: InferenceRequest,
         candidates: Candidates,
         skipped: list[str],
     ) -> None:
-        """Fills `row`, between 0 and 1; leaves 0, the same for all, if the scorer misbehaves."""
+        """Fills the scorer's row; leaves 0, the same for all, if it misbehaves."""
         started = self._clock()
-        error: Exception | None = None
         how: Misbehaviour | None = None
+        error: Exception | None = None
         try:
             values = scorer.plugin.score(request, candidates)
-            if isinstance(values, np.ndarray) and values.shape != row.shape:
+            if isinstance(values, np.ndarray) and values.shape != (len(candidates),):
                 how = "wrong shape"
             else:
-                np.maximum(values, 0.0, out=row)
-                np.minimum(row, 1.0, out=row)
+                scores[row] = values
         except Exception as raised:
             how, error = "raised", raised
         took = self._clock() - started
         observe(took)
         if took > PATIENCE:
             how = "too slow"
-        # A comparison with NaN is false, and a sum of numbers between 0 and 1 is NaN only if one of them is.
-        elif how is None and not np.add.reduce(row) >= 0.0:
-            how = "not a number"
         if how is not None:
-            row[:] = 0.0
-            skipped.append(scorer.name)
-            self._watcher.misbehaved(scorer.type, scorer.name, how, error)
+            self._leave_out(scorer, scores[row], how, error, skipped)
+
+    def _totals(self, scores: Floats, skipped: list[str]) -> Floats:
+        """The weighted sums. Cuts scores to 0 and 1; leaves out rows that are not numbers."""
+        np.maximum(scores, 0.0, out=scores)
+        np.minimum(scores, 1.0, out=scores)
+        totals: Floats = self._weight_row @ scores
+        if math.isnan(np.add.reduce(totals)):
+            for scorer, row in zip(self.scorers, scores, strict=True):
+                if np.isnan(row).any():
+                    self._leave_out(scorer, row, "not a number", None, skipped)
+            totals = self._weight_row @ scores
+        return totals
+
+    def _leave_out(
+        self,
+        scorer: WeightedScorer,
+        row: Floats,
+        how: Misbehaviour,
+        error: Exception | None,
+        skipped: list[str],
+    ) -> None:
+        row[:] = 0.0
+        skipped.append(scorer.name)
+        self._watcher.misbehaved(scorer.type, scorer.name, how, error)
 
     # The picker ------------------------------------------------------------------------------------------
 

@@ -340,8 +340,8 @@ class TestMisbehaviour:
         ("what", "how", "error"),
         [
             (ZeroDivisionError(), "raised", "ZeroDivisionError"),
-            ("text", "raised", "UFuncTypeError"),
-            (None, "raised", "UFuncTypeError"),
+            ("text", "raised", "ValueError"),
+            (None, "not a number", "NoneType"),
             (np.ones(3), "wrong shape", "NoneType"),
             (np.ones((2, 2)), "wrong shape", "NoneType"),
             (np.array([1.0]), "wrong shape", "NoneType"),
