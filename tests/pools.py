@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,6 +36,13 @@ def spec(number: int, *, ready: bool = True, engine: str = "vllm", zone: str = "
 
 def address(number: int) -> str:
     return spec(number).address
+
+
+def labelled(*labels: Mapping[str, str]) -> Datastore:
+    """A pool with an endpoint for each of `labels`."""
+    store = Datastore()
+    store.apply(snapshot(*[replace(spec(number), labels=own) for number, own in enumerate(labels)]))
+    return store
 
 
 def snapshot(
@@ -71,20 +79,27 @@ def everyone(store: Datastore, now: float = NOW) -> Candidates:
 
 
 def request(
-    prompt: bytes = b"", model: str = "base", *, target: str = "", priority: int = 0, request_id: str = "r"
+    prompt: bytes = b"",
+    model: str = "base",
+    *,
+    target: str = "",
+    priority: int = 0,
+    request_id: str = "r",
+    headers: Mapping[str, str] | None = None,
+    received_at: float = NOW,
 ) -> InferenceRequest:
     parts = (memoryview(prompt),) if prompt else ()
     body = ParsedBody(Api.COMPLETIONS, model, prompt=Prompt(parts, len(prompt) // 4))
     return InferenceRequest(
         id=request_id,
         path="/v1/completions",
-        headers={},
+        headers=headers or {},
         body=body,
         controls=ControlHeaders(request_id=request_id),
         target_model=target or model,
         priority=priority,
         size=len(prompt),
-        received_at=NOW,
+        received_at=received_at,
     )
 
 
