@@ -24,6 +24,7 @@ from typing import Any, cast
 import uvloop
 
 from epp.scrape.engines import ENGINES, read_load
+from epp.scrape.exposition import Memory
 from epp.scrape.http_client import HttpConnection, connector
 from epp.scrape.load_header import parse_load_header
 from epp.scrape.poller import Poller, ScrapeSettings
@@ -178,10 +179,10 @@ def cost(call: Callable[[], object], times: int) -> float:
 def measure(counts: list[int], seconds: float) -> dict[str, Any]:
     page = vllm_page()
     header = "TEXT named_metrics.num_requests_waiting=3.0, named_metrics.kv_cache_usage_perc=0.25"
-    places: dict[str, int] = {}
+    memory: Memory = {}
     parts: dict[str, float] = {
         "read_load, first page": cost(lambda: read_load(page, ENGINES["vllm"]), 2000),
-        "read_load, later page": cost(lambda: read_load(page, ENGINES["vllm"], places), 2000),
+        "read_load, later page": cost(lambda: read_load(page, ENGINES["vllm"], memory), 2000),
         "parse_load_header": cost(lambda: parse_load_header(header), 20_000),
     }
     rows = []

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from epp.scrape.exposition import Page, Places, Sample, Selector, parse_selector
+from epp.scrape.exposition import Memory, Page, Sample, Selector, parse_selector
 from epp.scrape.values import count, fraction, number, size
 from epp.types import LoadSample
 
@@ -132,12 +132,12 @@ def _selector(text: str) -> Selector | None:
     return parse_selector(text) if text.strip(" \"'") else None
 
 
-def read_load(data: bytes, engine: EngineSpec, places: Places | None = None) -> LoadSample:
+def read_load(data: bytes, engine: EngineSpec, memory: Memory | None = None) -> LoadSample:
     """What `data`, the page of an `engine`, tells of its load. Never raises.
 
-    `places`: one for each server, empty at first, makes its later pages quicker to read; see `Page`.
+    `memory`: one for each server, empty at first, makes its later pages quicker to read; see `Page`.
     """
-    page = Page(data, places)
+    page = Page(data, memory)
     block_size, num_blocks = _read_cache_info(page, engine.cache_info)
     max_lora, adapters = _read_lora(page, engine.lora)
     return LoadSample(

@@ -28,6 +28,10 @@ MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 MAX_INFLATED_BYTES: Final = 2 * 1024 * 1024
 
 
+# Seconds that a timer may be early: uvloop's count whole milliseconds.
+TIMER_RESOLUTION: Final = 0.001
+
+
 class ScrapeFailure(StrEnum):
     """Why a scrape brought nothing: the values of metric labels, so they stay as they are."""
 
@@ -140,6 +144,9 @@ class _Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[bytes] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._received = 0
         self._body: list[bytes] = []
         self._encoding = b""
@@ -156,15 +163,15 @@ class _Wire(asyncio.Protocol):
         assert self._transport is not None
         self._received = 0
         self._answer = self._loop.create_future()
-        timer = self._loop.call_at(deadline, self._expire)  # half the cost of asyncio.timeout
-        try:
-            self._transport.write(request)
-            return await self._answer
-        finally:
-            timer.cancel()
+        self._deadline = deadline
+        if self._timer is None or deadline < self._timer_at:
+            self._set_timer()
+        self._transport.write(request)
+        return await self._answer
 
     def abort(self) -> None:
         """Drops the connection at once."""
+        self._stop_timer()
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
@@ -188,6 +195,7 @@ class _Wire(asyncio.Protocol):
             self._fail(ScrapeFailure.MALFORMED, f"not HTTP: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
         self._transport = None
         if self._answer is None or self._answer.done():
             return
@@ -243,8 +251,24 @@ class _Wire(asyncio.Protocol):
             self.abort()
 
     def _expire(self) -> None:
-        if self._answer is not None and not self._answer.done():
+        self._timer = None
+        if self._answer is None or self._answer.done():
+            return
+        if self._deadline - self._loop.time() > TIMER_RESOLUTION:
+            self._set_timer()
+        else:
             self._answer.set_exception(TimeoutError())
+
+    def _set_timer(self) -> None:
+        # It is left running for the exchanges that follow: to set and to cancel one for each costs as much as
+        # to read the page. When it goes off it is set again for a deadline that has moved meanwhile.
+        self._stop_timer()
+        self._timer, self._timer_at = self._loop.call_at(self._deadline, self._expire), self._deadline
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _fail(self, kind: ScrapeFailure, message: str) -> None:
         if self._answer is not None and not self._answer.done():

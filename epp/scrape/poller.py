@@ -19,16 +19,13 @@ from typing import Protocol
 
 from epp.scrape.cadence import Cadence
 from epp.scrape.engines import DEFAULT_ENGINE, ENGINES, EngineSpec, read_load
-from epp.scrape.http_client import ScrapeError, ScrapeFailure
+from epp.scrape.http_client import TIMER_RESOLUTION, ScrapeError, ScrapeFailure
 from epp.scrape.models import PATH as MODELS_PATH
 from epp.scrape.models import read_models
-from epp.scrape.target import Target
+from epp.scrape.target import Moments, Target
 from epp.types import EndpointSpec, LoadSample
 
 log = logging.getLogger(__name__)
-
-# Seconds that a poll may come before its time: uvloop's timers count whole milliseconds.
-_TIMER_RESOLUTION = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +90,7 @@ class Poller:
         self._connect = connect
         self._engines = engines
         self._cadence = Cadence(settings.interval, rng or random.Random())
+        self._moments = Moments()
         self._targets: dict[str, Target] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -117,7 +115,7 @@ class Poller:
                     self._cadence.remove(name)
         for name, spec in wanted.items():
             if name not in self._targets:
-                self._targets[name] = target = Target(spec, self._engine(spec))
+                self._targets[name] = target = Target(spec, self._engine(spec), self._moments)
                 if self._group is not None:
                     self._start(target, self._group)
 
@@ -173,7 +171,7 @@ class Poller:
         connection = self._connect(target.spec.host, self._settings.port or target.spec.port)
         try:
             while True:
-                while (due := self._cadence.due(name)) - loop.time() > _TIMER_RESOLUTION:
+                while (due := self._cadence.due(name)) - loop.time() > TIMER_RESOLUTION:
                     await target.alarm.sleep_until(due)
                 self._cadence.started(name, loop.time())
                 failure = await self._scrape(target, connection)
@@ -195,7 +193,7 @@ class Poller:
         try:
             page = await connection.get(self._settings.path, self._settings.timeout)
             self._observer.scrape_took(name, time.perf_counter() - began)
-            sample = read_load(page, target.engine, target.places)
+            sample = read_load(page, target.engine, target.memory)
             if sample.waiting is None and sample.running is None and sample.kv_usage is None:
                 return ScrapeError(ScrapeFailure.NO_METRICS, f"no metric of {target.engine.name} on the page")
             now = asyncio.get_running_loop().time()

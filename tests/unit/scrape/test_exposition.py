@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from epp.scrape import exposition
-from epp.scrape.exposition import Page, Selector, parse_selector
+from epp.scrape.exposition import Memory, Page, Selector, parse_selector
 
 WAITING = Selector("vllm:num_requests_waiting")
 VLLM_PAGE = (Path(__file__).parent / "pages" / "vllm_load.txt").read_bytes()
@@ -198,17 +198,17 @@ def pages(draw: st.DrawFn) -> bytes:
 
 @given(st.lists(pages(), min_size=2, max_size=4))
 def test_where_names_stood_before_changes_nothing_of_what_is_read(series: list[bytes]) -> None:
-    places: dict[str, int] = {}
+    memory: Memory = {}
     for data in series:
-        before, fresh = Page(data, places), Page(data)
+        before, fresh = Page(data, memory), Page(data)
         for name in ("x", "x_y", "z"):
             assert before.samples(Selector(name)) == fresh.samples(Selector(name))
 
 
 def test_names_are_looked_for_where_they_stood() -> None:
-    places: dict[str, int] = {}
-    Page(VLLM_PAGE, places).value(WAITING)
-    assert VLLM_PAGE[places[WAITING.name] :].startswith(b"\nvllm:num_requests_waiting{")
+    memory: Memory = {}
+    Page(VLLM_PAGE, memory).value(WAITING)
+    assert VLLM_PAGE[memory[WAITING.name].at :].startswith(b"\nvllm:num_requests_waiting{")
 
 
 # Any bytes ------------------------------------------------------------------------------------------------

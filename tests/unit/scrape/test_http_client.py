@@ -417,6 +417,23 @@ async def test_a_server_that_hangs_is_given_up_and_asked_anew(begun: bytes) -> N
         connection.close()
 
 
+@pytest.mark.parametrize(("first", "second"), [(3600.0, 0.05), (0.05, 0.1)])
+async def test_each_get_has_its_own_deadline(first: float, second: float) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sized(PAGE))
+        await reader.read()  # until the client gives up
+
+    async with socket_server(serve) as port:
+        connection = HttpConnection("127.0.0.1", port)
+        loop = asyncio.get_running_loop()
+        assert await connection.get("/metrics", first) == PAGE
+        began = loop.time()
+        assert await failure(connection, timeout=second) is ScrapeFailure.TIMEOUT
+        assert loop.time() - began >= second - 0.001
+        assert connection.opened == 1
+
+
 async def test_a_get_that_is_cancelled_leaves_no_half_answer_behind() -> None:
     asked = asyncio.Event()
 
