@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -30,12 +30,12 @@ from epp.scheduling.decision import KEPT_CHARACTERS, Decision, DecisionLog
 from epp.scheduling.policy import Policy
 from epp.scrape import load_header
 from epp.types import Api, InferenceRequest, LoadSample, ParsedBody, Prompt
-from epp.wire.messages import HeaderMutation
+from epp.wire.messages import HeaderList, HeaderMutation
 
 _log = logging.getLogger(__name__)
 
-# Where the path stands: Envoy's pseudo header, or what proxies leave of it (the reference's order).
-_PATH_HEADERS = (":path", "x-original-path", "x-forwarded-path")
+# Where the path stands without Envoy's pseudo header: what proxies leave of it, in the reference's order.
+_PATH_HEADERS = ("x-original-path", "x-forwarded-path")
 
 # The body-based router's word for the model: all there is where the body is not seen before placing.
 _MODEL_HEADER = "x-gateway-model-name"
@@ -44,6 +44,9 @@ _MODEL_HEADER = "x-gateway-model-name"
 _OUTPUT_PER_PROMPT_TOKEN = 1.5
 
 _FORGOTTEN = Prompt()
+
+_CONTROL_HEADERS = frozenset(CONTROL_HEADERS)
+_ASKS_LOAD: HeaderList = ((load_header.REQUEST_HEADER, "TEXT"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,8 @@ class Director:
         """Counts a request that gets an error; `request` as far as it was read."""
         model, target = (request.body.model, request.target_model) if request else ("", "")
         self.metrics.request_refused(model, target, error.code, error.reason)
-        _log_request("refused", request, reason=error.reason)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log_request("refused", request, reason=error.reason)
 
     def finish(self, placement: Placement) -> None:
         """The request is over, however it ended: gives back what it took and counts it. Idempotent."""
@@ -135,13 +139,14 @@ class Director:
                 usage=outcome.usage,
                 ttft=_first_piece_after(placement),
             )
-        _log_request("ended", request, status=outcome.status, complete=outcome.complete)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log_request("ended", request, status=outcome.status, complete=outcome.complete)
 
     # Reading ---------------------------------------------------------------------------------------------
 
     def _read(self, asked: Place, received_at: float) -> InferenceRequest:
         headers = dict(asked.headers)
-        path = next((headers[name] for name in _PATH_HEADERS if headers.get(name)), "")
+        path = headers.get(":path") or _other_path(headers)
         controls = read_controls(headers)
         body = self._read_body(asked, path, headers)
         return InferenceRequest(
@@ -189,13 +194,14 @@ class Director:
         return decision
 
     def _take(self, asked: Place, request: InferenceRequest, decision: Decision) -> Placement:
-        mutation = _request_mutation(request)
+        mutation = _request_mutation(request, decision)
         body, tokens = _request_body(asked, request), _tokens(request.body)
         self._scheduler.placed(request, decision)
         # The placement lives as long as the answer takes, and the prompt's views would hold the whole body.
         request.body = msgspec.structs.replace(request.body, prompt=_FORGOTTEN)
         self._decisions.add(request, decision)
-        _log_request("placed", request, destination=decision.destination)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log_request("placed", request, destination=decision.destination)
         if _is_counted(request):
             self.metrics.request_placed(
                 request.body.model, request.target_model, request.priority, request.size
@@ -235,10 +241,13 @@ def _is_counted(request: InferenceRequest) -> bool:
 
 def _log_request(event: str, request: InferenceRequest | None, **fields: object) -> None:
     """A line per request, which only `-v 3` asks for."""
-    if _log.isEnabledFor(logging.DEBUG):
-        if request is not None:
-            fields = {"request_id": request.id, "model": request.body.model[:KEPT_CHARACTERS], **fields}
-        _log.debug(event, extra={"fields": fields})
+    if request is not None:
+        fields = {"request_id": request.id, "model": request.body.model[:KEPT_CHARACTERS], **fields}
+    _log.debug(event, extra={"fields": fields})
+
+
+def _other_path(headers: Mapping[str, str]) -> str:
+    return next((headers[name] for name in _PATH_HEADERS if headers.get(name)), "")
 
 
 def _tokens(body: ParsedBody) -> int:
@@ -247,13 +256,16 @@ def _tokens(body: ParsedBody) -> int:
     return prompt + int(output)
 
 
-def _request_mutation(request: InferenceRequest) -> HeaderMutation:
-    added = []
+def _request_mutation(request: InferenceRequest, decision: Decision) -> HeaderMutation:
+    headers = request.headers
+    added: HeaderList = decision.headers
     if not request.controls.request_id:
-        added.append((REQUEST_ID, request.id))
-    if load_header.REQUEST_HEADER not in request.headers:
-        added.append((load_header.REQUEST_HEADER, "TEXT"))
-    return HeaderMutation(tuple(added), tuple(name for name in CONTROL_HEADERS if name in request.headers))
+        added += ((REQUEST_ID, request.id),)
+    if load_header.REQUEST_HEADER not in headers:
+        added += _ASKS_LOAD
+    if _CONTROL_HEADERS.isdisjoint(headers):
+        return HeaderMutation(added)
+    return HeaderMutation(added, tuple([name for name in CONTROL_HEADERS if name in headers]))
 
 
 def _request_body(asked: Place, request: InferenceRequest) -> bytes | None:
