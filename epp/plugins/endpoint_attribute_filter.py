@@ -16,7 +16,6 @@ from epp.types import InferenceRequest
 AttributeName = Annotated[
     str, Length(1, 1000), Doc(f"{', '.join(COLUMNS)}, or a label whose value is a number")
 ]
-Producer = Annotated[str, Doc("passed over: attributes have one source here")]
 
 _OPERATORS: dict[str, Callable[[Any, float], Any]] = {
     "LessThan": np.less,
@@ -57,7 +56,6 @@ class EndpointAttributeFilter:
 
     attribute: AttributeName
     algorithm: Annotated[FilterAlgorithm, Doc("how endpoints are chosen by it")]
-    producer: Producer = ""
     on_missing: Annotated[
         Literal["Pass", "Fail"], Doc("whether endpoints without the attribute stay or go")
     ] = "Pass"

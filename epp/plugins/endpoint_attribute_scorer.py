@@ -10,7 +10,7 @@ import numpy as np
 from epp.config.constraints import Doc
 from epp.datastore.endpoints import Candidates, Floats
 from epp.plugins.arrays import least_is_best
-from epp.plugins.endpoint_attribute_filter import AttributeName, Producer
+from epp.plugins.endpoint_attribute_filter import AttributeName
 from epp.plugins.endpoint_attributes import attribute
 from epp.types import InferenceRequest
 
@@ -58,7 +58,6 @@ class EndpointAttributeScorer:
 
     attribute_key: AttributeName
     algorithm: Annotated[ScorerAlgorithm, Doc("how it makes a score")]
-    producer: Producer = ""
 
     def __post_init__(self) -> None:
         normalization = self.algorithm.normalization

@@ -1,0 +1,135 @@
+"""disagg-profile-handler and the older pd-profile-handler: stages of a request on servers of their own.
+
+The endpoint that decodes is the destination. Headers tell its side-car where prefill and encode run, in
+llm-d's words for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from epp.config.constraints import Doc, Length, Range
+from epp.datastore.endpoints import Candidates
+from epp.plugin import Conclusion, Context, ProfileResult, Results
+from epp.plugins.deciders import Decider
+from epp.types import InferenceRequest
+
+PREFILLER_HEADER = "x-prefiller-host-port"
+ENCODERS_HEADER = "x-encoder-hosts-ports"
+
+_Name = Length(1, 253)
+
+
+@dataclass(frozen=True)
+class StageProfiles:
+    """The profiles of the stages."""
+
+    decode: Annotated[str, _Name, Doc("the profile that chooses where to decode")] = "decode"
+    prefill: Annotated[str, _Name, Doc("the profile that chooses where to prefill")] = "prefill"
+    encode: Annotated[str, _Name, Doc("the profile that chooses where to encode")] = "encode"
+
+
+@dataclass(frozen=True)
+class StageDeciders:
+    """The plugins that decide whether a stage runs by itself."""
+
+    prefill: Annotated[str, Doc("the plugin that decides on prefill; unset: never by itself")] = ""
+    encode: Annotated[str, Doc("the plugin that decides on encode; unset: never by itself")] = ""
+
+
+@dataclass
+class DisaggProfileHandler:
+    """Chooses endpoints for the stages of a request: decode, and prefill and encode if they are worth it.
+
+    The decode profile runs first, and its endpoint is the destination. Then the deciders are asked, and the
+    profiles of the stages that they want run. The header x-prefiller-host-port names the endpoint that
+    prefills, x-encoder-hosts-ports those that encode. A stage that finds no endpoint runs where decode does.
+    Headers of these names that a client sent are blanked.
+    """
+
+    profiles: Annotated[StageProfiles, Doc("the profiles of the stages")] = StageProfiles()
+    deciders: Annotated[StageDeciders, Doc("the plugins that decide whether a stage runs")] = StageDeciders()
+    stage_order: Annotated[Literal["decode-first"], Doc("which stage's endpoint is chosen first")] = (
+        "decode-first"
+    )
+
+    # The stages that may run beside decode: profile and decider.
+    _stages: tuple[tuple[str, Decider], ...] = field(init=False, repr=False, default=())
+
+    def setup(self, context: Context) -> None:
+        """See NeedsContext. Raises ValueError if a profile or decider that is named does not exist."""
+        stages = []
+        for profile, decider in (
+            (self.profiles.encode, self.deciders.encode),
+            (self.profiles.prefill, self.deciders.prefill),
+        ):
+            if decider:
+                _require_profile(profile, context)
+                # Whatever has a decider's method is one.
+                stages.append((profile, context.shared(Decider, decider)))  # type: ignore[type-abstract]
+        _require_profile(self.profiles.decode, context)
+        self._stages = tuple(stages)
+
+    def next_profiles(self, request: InferenceRequest, endpoints: Candidates, done: Results) -> Sequence[str]:
+        """See ProfileHandler."""
+        if not done:
+            return (self.profiles.decode,)
+        decode = done[self.profiles.decode]
+        if decode is None or len(done) > 1:
+            return ()
+        endpoint = decode.picked[0]
+        return [profile for profile, decider in self._stages if decider.disaggregates(request, endpoint)]
+
+    def conclude(self, request: InferenceRequest, done: Results) -> Conclusion:
+        """See ProfileHandler."""
+        headers = (
+            (PREFILLER_HEADER, _addresses(done.get(self.profiles.prefill), 1)),
+            (ENCODERS_HEADER, _addresses(done.get(self.profiles.encode))),
+        )
+        # A client must not choose where our servers send its prompt: what it says is blanked.
+        said = tuple((name, value) for name, value in headers if value or name in request.headers)
+        return Conclusion(self.profiles.decode, said)
+
+
+@dataclass
+class PdProfileHandler:
+    """Chooses where to decode and, if that is worth it, where to prefill. Use disagg-profile-handler.
+
+    Its older form, with the same headers.
+    """
+
+    decode_profile: Annotated[str, _Name, Doc("the profile that chooses where to decode")] = "decode"
+    prefill_profile: Annotated[str, _Name, Doc("the profile that chooses where to prefill")] = "prefill"
+    decider_plugin_name: Annotated[
+        str, _Name, Doc("the plugin that decides whether prefill runs by itself")
+    ] = "prefix-based-pd-decider"
+    primary_port: Annotated[int, Range(0, 0), Doc("0: a port for data parallelism is not supported")] = 0
+
+    def __post_init__(self) -> None:
+        self._handler = DisaggProfileHandler(
+            StageProfiles(self.decode_profile, self.prefill_profile),
+            StageDeciders(prefill=self.decider_plugin_name),
+        )
+
+    def setup(self, context: Context) -> None:
+        """See NeedsContext."""
+        self._handler.setup(context)
+
+    def next_profiles(self, request: InferenceRequest, endpoints: Candidates, done: Results) -> Sequence[str]:
+        """See ProfileHandler."""
+        return self._handler.next_profiles(request, endpoints, done)
+
+    def conclude(self, request: InferenceRequest, done: Results) -> Conclusion:
+        """See ProfileHandler."""
+        return self._handler.conclude(request, done)
+
+
+def _addresses(result: ProfileResult | None, most: int | None = None) -> str:
+    return ",".join([endpoint.address for endpoint in result.picked[:most]]) if result else ""
+
+
+def _require_profile(name: str, context: Context) -> None:
+    if name not in context.profiles:
+        raise ValueError(f'"{name}" is not a scheduling profile')
