@@ -24,9 +24,9 @@ from epp.types import InferenceRequest
 if TYPE_CHECKING:
     import random
 
-# A call of a plugin that takes longer is not used, seconds: it holds up every other request meanwhile.
-# A quarter of the 400 ms that the reference grants all producers together.
-PATIENCE = 0.1
+# A call of a plugin that takes longer is not used, seconds: it holds up every other request meanwhile. What
+# the reference grants all its producers together; a busy machine stops an innocent plugin for a tenth of it.
+PATIENCE = 0.4
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from epp.cli import USAGE, main
 
-COMMANDS = ["serve", "up", "sim", "envoy-config"]
+COMMANDS = ["serve", "up", "sim", "explain", "envoy-config"]
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"], []])

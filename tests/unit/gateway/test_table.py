@@ -1,4 +1,4 @@
-from epp.gateway.table import render_endpoints, render_table
+from epp.gateway.table import render_endpoints
 
 
 def endpoint(address, **values):
@@ -11,20 +11,6 @@ def endpoint(address, **values):
         "picks": 23,
         "adapters": {"listed": [], "at_hand": ["a", "b"], "in_flight": {}},
     } | values
-
-
-def test_words_to_the_left_and_numbers_to_the_right():
-    rows = [("one", "1", "a"), ("three", "?", "b"), ("x", "5.5%", "")]
-    assert render_table(("name", "count", "of"), rows) == [
-        "name   count  of",
-        "one        1  a",
-        "three      ?  b",
-        "x       5.5%",
-    ]
-
-
-def test_a_table_without_rows():
-    assert render_table(("name", "count"), []) == ["name  count"]
 
 
 def test_endpoints():
