@@ -98,7 +98,8 @@ class Stream:
         self._response_mode = FULL_DUPLEX_STREAMED
         self._metadata: dict[str, dict[str, object]] = {}
         self._headers: HeaderList = ()
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | memoryview] = []
+        self._body: bytes | None = None  # the pieces joined, while the director thinks
         self._size = 0
         self._trailers_came = False
         self._exchange: Exchange | None = None
@@ -194,28 +195,33 @@ class Stream:
 
     def _place(self, body: bytes | None, *, complete: bool = True) -> Place:
         self._request = PLACING
+        self._pieces.clear()
+        self._body = body
         return Place(self._headers, self._metadata, body, complete)
 
     def _refuse(self, error: RequestError) -> ImmediateResponse:
         self._request = DONE
-        self._pieces.clear()
+        self._forget_body()
         self.refusal = error
         return error_response(error)
 
     def _whole_body(self) -> bytes | None:
         """The collected body, joined once; None for an empty one that means none."""
-        if len(self._pieces) > 1:
-            self._pieces = [b"".join(self._pieces)]
-        if self._pieces:
-            return self._pieces[0]
+        body = b"".join(self._pieces)
+        if body:
+            return body
         method = next((value for name, value in self._headers if name == ":method"), "")
         return None if method in _BODYLESS_METHODS else b""
+
+    def _forget_body(self) -> None:
+        self._pieces.clear()
+        self._body = None
 
     def _destination_and_body(self, exchange: Exchange) -> list[Answer]:
         body = exchange.request_body
         if body is None:
-            body = self._pieces[0] if self._pieces else b""
-        self._pieces = []
+            body = self._body or b""
+        self._forget_body()
         answers: list[Answer] = [self._destination_answer(exchange, len(body))]
         if body or not self._trailers_came:
             answers += cut(REQUEST, body, end=not self._trailers_came)
@@ -230,7 +236,7 @@ class Stream:
         )
 
     def _buffered_destination(self, exchange: Exchange) -> BodyAnswer:
-        self._pieces.clear()
+        self._forget_body()
         # Envoy refuses to replace a whole body by one of another length than the headers say. Of a part of a
         # body it takes the length out of the headers itself.
         replaces_whole = exchange.request_body is not None and self._request_mode is BUFFERED
@@ -270,17 +276,18 @@ class Stream:
             raise ProtocolError("a response body came before response headers")
         if self._response is DONE:
             return []
-        mode, data = self._response_mode, message.data
+        mode = self._response_mode
         if mode is NONE:
             raise ProtocolError("a response body came where there is none")
         end = message.end_of_stream or mode in _ONE_BODY_MESSAGE
+        data = came = bytes(message.data)
         if self._exchange is not None:
-            data = self._exchange.response_body(data, end)
+            data = self._exchange.response_body(came, end)
         if message.end_of_stream:
             self._end_response()
         if mode is FULL_DUPLEX_STREAMED:
             return cut(RESPONSE, data, end=message.end_of_stream) if data or end else []
-        return [BodyAnswer(RESPONSE, None if data is message.data else data)]
+        return [BodyAnswer(RESPONSE, None if data is came else data)]
 
     def _response_trailers(self, _: HttpTrailers) -> list[Answer]:
         if self._response is IDLE:
@@ -298,7 +305,7 @@ class Stream:
     def _abandon_request(self) -> None:
         """Envoy answers the client although the request was not placed: a local reply."""
         self._request = DONE
-        self._pieces.clear()
+        self._forget_body()
 
     def _end_response(self) -> None:
         self._response = DONE

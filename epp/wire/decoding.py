@@ -3,7 +3,7 @@
 Envoy writes the fields of a ProcessingRequest in the order of their numbers: the message itself, then what
 rides on it. That pattern is read here by hand, since most of it has come before: the entries of a header map
 are looked up by their bytes, and so is all that follows the message, which Envoy repeats on every message of
-every stream. A body is cut out of the bytes once; upb copies it twice. The four messages of a short request
+every stream. A long body is not copied; upb copies it twice. The four messages of a short request
 take 7 us like this, and 18 by upb.
 
 What differs from the pattern in one byte, valid or not, goes to upb whole: upb alone says what that means.
@@ -40,6 +40,10 @@ _HEADERS, _HEADER_BYTES = 2048, 256
 # Contexts that are remembered. There is one for each endpoint that serves, and one for each hint of a subset,
 # which names all its endpoints: 4096 bytes hold about 150.
 _CONTEXTS, _CONTEXT_BYTES = 256, 4096
+
+# Pieces of a body from this size on are views: whoever joins them copies them anyway. A view costs 0.2 us, a
+# copy of this many bytes as much.
+_VIEWED = 8192
 
 
 class _UnusualError(Exception):
@@ -126,7 +130,8 @@ def _read_body(phase: Phase, data: bytes, at: int, end: int, context: Context) -
         stop = at + size
     if stop != end and data[stop:end] != b"\x10\x01":
         raise _UnusualError
-    return HttpBody(phase, data[at:stop], stop != end, context)
+    piece = data[at:stop] if stop - at < _VIEWED else memoryview(data)[at:stop]
+    return HttpBody(phase, piece, stop != end, context)
 
 
 def _read_context(data: bytes) -> Context:

@@ -45,8 +45,15 @@ def encode_answer(answer: Answer) -> bytes:
 
 def _headers(answer: HeadersAnswer) -> bytes:
     # ProcessingResponse: 1 `request_headers`, 2 `response_headers`, 8 `dynamic_metadata`.
-    tag = b"\x0a" if answer.phase is _REQUEST else b"\x12"
-    return _field(tag, _common(answer, b"")) + _metadata(answer.dynamic_metadata)
+    if answer.phase is _REQUEST:
+        return _field(b"\x0a", _common(answer, b"")) + _metadata(answer.dynamic_metadata)
+    if not answer.clear_route_cache and not answer.dynamic_metadata:
+        return _response_headers[answer.mutation]  # which is nearly always the same
+    return _field(b"\x12", _common(answer, b"")) + _metadata(answer.dynamic_metadata)
+
+
+def _plain_response_headers(mutation: HeaderMutation) -> bytes:
+    return _field(b"\x12", _common(HeadersAnswer(Phase.RESPONSE, mutation), b""))
 
 
 def _body(answer: BodyAnswer) -> bytes:
@@ -196,6 +203,7 @@ _REQUEST = Phase.REQUEST  # Python 3.11 takes 100 ns to find it in its class
 _set_headers = Memo(_set_header, _REMEMBERED, lambda header: len(header[1]) <= _LONGEST)
 _destinations = Memo(_one_text, _REMEMBERED, lambda place: len(place[2]) <= _LONGEST)
 _heads = Memo(_streamed_head, _HEADS)
+_response_headers = Memo(_plain_response_headers, _REMEMBERED)
 
 _WRITE: dict[type[Answer], Callable[[Any], bytes]] = {
     HeadersAnswer: _headers,

@@ -68,10 +68,10 @@ class HttpHeaders(msgspec.Struct, frozen=True, gc=False):
 
 
 class HttpBody(msgspec.Struct, frozen=True, gc=False):
-    """A piece of one phase's body. `end_of_stream`: nothing follows in this phase."""
+    """A piece of one phase's body, a view if it is long. `end_of_stream`: nothing follows in this phase."""
 
     phase: Phase
-    data: bytes
+    data: bytes | memoryview
     end_of_stream: bool = False
     context: Context = NO_CONTEXT
 
