@@ -293,6 +293,7 @@ async def running_stack(
     sim: Sequence[str] = (),
     picker: Sequence[str] = (),
     transport: str = TRANSPORTS[0],
+    tls: bool = True,
     rewrites: Sequence[Mapping[str, Any]] = (),
     **gateway: Any,
 ) -> AsyncIterator[Stack]:
@@ -300,7 +301,7 @@ async def running_stack(
     async with AsyncExitStack() as stack:
         simulators = await stack.enter_async_context(Simulators(folder, 3, *sim))
         pool = Pool(folder / "pool", simulators.addresses, rewrites=rewrites)
-        asked = await stack.enter_async_context(Picker(folder, pool, *picker, transport=transport))
+        asked = await stack.enter_async_context(Picker(folder, pool, *picker, transport=transport, tls=tls))
         front = await stack.enter_async_context(Gateway(folder, asked, pool, **gateway))
         yield Stack(simulators, pool, asked, front)
 
