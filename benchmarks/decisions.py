@@ -18,6 +18,7 @@ import numpy as np
 
 from epp.config.picker import load_picker_config
 from epp.datastore.store import Datastore
+from epp.errors import ConfigError
 from epp.plugin import Scorer
 from epp.plugins.registry import OWN_TYPES
 from epp.scheduling.build import build_policy
@@ -51,7 +52,7 @@ def every_scorer() -> str:
         if issubclass(plugin.cls, Scorer):
             try:
                 load_picker_config(f"{HEAD}plugins:\n- type: {name}\n", name, OWN_TYPES)
-            except ValueError:
+            except ConfigError:
                 continue
             text += f"- type: {name}\n"
     return text
