@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 from epp.datastore.endpoints import Candidates, Endpoint, Floats, Mask
 from epp.datastore.store import Datastore
-from epp.types import InferenceRequest, Usage
+from epp.types import InferenceRequest, ParsedBody, Usage
 from epp.wire.messages import HeaderList, MetadataMap
 
 if TYPE_CHECKING:
@@ -92,6 +92,36 @@ class SaturationDetector(Protocol):
 
     def saturation(self, endpoints: Candidates) -> float:
         """0 is idle; from 1 on, requests that may be shed are shed."""
+
+
+# Reading -------------------------------------------------------------------------------------------------
+
+
+class UsageReader(Protocol):
+    """Reads what one answer says of tokens, while it passes."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """What was said so far; None: nothing."""
+
+    def feed(self, data: bytes) -> None:
+        """Takes the next bytes of the answer."""
+
+
+@runtime_checkable
+class Parser(Protocol):
+    """Reads what requests ask for out of their bodies."""
+
+    def parse(
+        self, path: str, body: bytes, *, strict_paths: bool = False, complete: bool = True
+    ) -> ParsedBody:
+        """What `body`, sent to `path`, asks for. Raises RequestError if it cannot be served.
+
+        Not `complete`: `body` is the first part of a longer one. `strict_paths`: only known paths are served.
+        """
+
+    def usage_reader(self) -> UsageReader | None:
+        """What reads one answer; None: nothing of it is read."""
 
 
 # Being told ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from epp.config.constraints import Doc, Positive, Range
+from epp.config.constraints import Doc, Key, Positive, Range
 from epp.datastore.endpoints import Candidates, Mask
 from epp.plugin import Context
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
@@ -43,8 +43,9 @@ class PrefixCacheAffinityFilter:
     max_ttft_penalty_ms: Annotated[
         float,
         Range(0, 1e9),
+        Key("maxTTFTPenaltyMs"),
         Doc("milliseconds that it may take longer where the prompt is held; 0: any time"),
-    ] = field(default=18_000.0, metadata={"key": "maxTTFTPenaltyMs"})
+    ] = 18_000.0
     ttft_source: Annotated[
         Literal["prefillThroughput"], Doc("how the time to the first token is estimated")
     ] = "prefillThroughput"
