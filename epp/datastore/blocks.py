@@ -87,20 +87,20 @@ def hash_prompt(prompt: Prompt, model: str, blocks: Blocks) -> Chain:
     size = data.nbytes
     ends = blocks.ends
     whole = bisect_left(ends, size + 1)
-    xxh64 = xxhash.xxh64_intdigest
+    xxh3 = xxhash.xxh3_64_intdigest
     digest = _seed(model, prompt.salt)
     hashes: list[int] = []
     start = 0
     for end in ends[:whole]:
-        digest = xxh64(data[start:end], digest)
+        digest = xxh3(data[start:end], digest)
         hashes.append(digest)
         start = end
     if blocks.rest and start < size:
-        hashes.append(xxh64(data[start:], digest))
+        hashes.append(xxh3(data[start:], digest))
         start = size
     return Chain(hashes, blocks, start)
 
 
 @lru_cache(maxsize=1024)  # models and adapters of a pool; salts are rare
 def _seed(model: str, salt: str) -> int:
-    return xxhash.xxh64_intdigest(f"{model}\0{salt}".encode())
+    return xxhash.xxh3_64_intdigest(f"{model}\0{salt}".encode())

@@ -67,8 +67,11 @@ class PrefixIndex:
             held += 1
         return chain.end(held)
 
-    def record(self, slot: int, chain: Chain, capacity: int) -> None:
-        """`chain` was sent to the endpoint at `slot`, whose KV cache holds `capacity` bytes of prompts."""
+    def record(self, slot: int, chain: Chain, capacity: int) -> int:
+        """`chain` was sent to the endpoint at `slot`, whose KV cache holds `capacity` bytes of prompts.
+
+        Returns how many bytes of the prompt's start it held before.
+        """
         cache = self._caches.get(slot)
         if cache is None:
             cache = self._caches[slot] = _Cache()
@@ -76,6 +79,7 @@ class PrefixIndex:
         touch = blocks.move_to_end
         hashes, sizes = chain.hashes, chain.blocks.sizes
         added = 0
+        held = len(hashes)
         # The end of the prompt goes in first, so that it is also the first to be forgotten: a chain without
         # its start is of no use, and engines evict in this order too.
         for index in range(len(hashes) - 1, -1, -1):
@@ -89,10 +93,12 @@ class PrefixIndex:
             blocks[digest] = size
             added += size
             holders[digest] = holders.get(digest, 0) | bit
+            held = index
         cache.bytes += added
         if cache.bytes > capacity:
             for digest in cache.shrink(capacity):
                 self._drop(digest, bit)
+        return chain.end(held)
 
     def removed(self, slot: int) -> None:
         """The endpoint left, and its blocks with it."""

@@ -74,7 +74,10 @@ class ApproxPrefixCacheProducer(PrefixParameters):
     _index: PrefixIndex = field(init=False, repr=False, compare=False, default_factory=PrefixIndex)
     _store: Datastore | None = field(init=False, repr=False, compare=False, default=None)
     _watcher: Watcher = field(init=False, repr=False, compare=False, default=UNWATCHED)
-    # The chain of the request being scheduled; until it is placed no other request comes.
+    # The match and the chain of the request being scheduled; until it is placed no other request comes.
+    _match: tuple[Chain, Candidates, PrefixMatch] | None = field(
+        init=False, repr=False, compare=False, default=None
+    )
     _latest: tuple[InferenceRequest, Chain] | None = field(
         init=False, repr=False, compare=False, default=None
     )
@@ -92,7 +95,11 @@ class ApproxPrefixCacheProducer(PrefixParameters):
     def match(self, request: InferenceRequest, endpoints: Candidates) -> PrefixMatch:
         """How much of the request's prompt each candidate holds."""
         chain = self._chain(request)
-        return PrefixMatch(self._index.match(chain, endpoints.slots), chain.size)
+        latest = self._match
+        if latest is None or latest[0] is not chain or latest[1] is not endpoints:
+            found = PrefixMatch(self._index.match(chain, endpoints.slots), chain.size)
+            self._match = latest = (chain, endpoints, found)
+        return latest[2]
 
     def held(self, request: InferenceRequest, endpoint: Endpoint) -> int:
         """Bytes of the request's prompt that one endpoint holds."""
@@ -101,10 +108,10 @@ class ApproxPrefixCacheProducer(PrefixParameters):
     def placed(self, request: InferenceRequest, endpoint: Endpoint, profile: str) -> None:
         """The endpoint will hold this prompt."""
         chain = self._chain(request)
-        self._latest = None
+        self._latest = self._match = None
         if chain.size:
-            self._watcher.prefix_matched(self._index.held(chain, endpoint.slot), chain.size)
-            self._index.record(endpoint.slot, chain, self._capacity(endpoint.slot))
+            held = self._index.record(endpoint.slot, chain, self._capacity(endpoint.slot))
+            self._watcher.prefix_matched(held, chain.size)
 
     def left(self, slot: int) -> None:
         """The endpoint's cache is gone."""

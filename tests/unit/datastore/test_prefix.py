@@ -193,7 +193,8 @@ class IndexAgainstNaive(RuleBasedStateMachine):
 
     @rule(slot=slots, data=prompts, capacity=st.integers(0, 800))
     def record(self, slot: int, data: bytes, capacity: int) -> None:
-        self.index.record(slot, chain(data), capacity)
+        held = self.naive.match(data, slot)
+        assert self.index.record(slot, chain(data), capacity) == held
         self.naive.record(slot, data, capacity)
 
     @rule(slot=slots)
