@@ -10,7 +10,7 @@ import numpy as np
 from epp.datastore.endpoints import Candidates, Floats
 from epp.plugins.per_candidates import PerCandidates
 
-# The first four are llm-d's names for the metrics of its utilization-filter.
+# Numbers of the load. The first four are called as in llm-d's utilization-filter.
 COLUMNS: dict[str, Callable[[Candidates], Floats]] = {
     "waiting-queue": lambda endpoints: endpoints.waiting,
     "running-requests": lambda endpoints: endpoints.running,
@@ -20,10 +20,19 @@ COLUMNS: dict[str, Callable[[Candidates], Floats]] = {
     "max-lora": lambda endpoints: endpoints.max_lora,
 }
 
+# vLLM's names for three of them, by which llm-d's examples call them.
+_ENGINE_NAMES = {
+    "num_requests_waiting": "waiting-queue",
+    "num_requests_running": "running-requests",
+    "kv_cache_usage_perc": "kv-cache-utilization",
+}
+
 
 def attribute(name: str) -> Callable[[Candidates], Floats]:
     """What gives the attribute of each candidate, NaN where it has none: a column, or a label's number."""
-    return COLUMNS.get(name) or PerCandidates(lambda endpoints: _label(name, endpoints))
+    return COLUMNS.get(_ENGINE_NAMES.get(name, name)) or PerCandidates(
+        lambda endpoints: _label(name, endpoints)
+    )
 
 
 def _label(key: str, endpoints: Candidates) -> Floats:

@@ -54,9 +54,6 @@ class PrefixCacheAffinityFilter:
         float, Positive(), Doc("tokens that an endpoint prefills in a second")
     ] = 15_928.0
     prefix_match_info_producer_name: Annotated[str, Doc("the producer to ask; unset: the first one")] = ""
-    in_flight_load_producer_name: Annotated[str, Doc("passed over: there is one count of load in flight")] = (
-        ""
-    )
 
     _producer: ApproxPrefixCacheProducer = field(
         init=False, repr=False, default_factory=ApproxPrefixCacheProducer

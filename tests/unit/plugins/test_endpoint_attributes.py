@@ -21,6 +21,9 @@ nan = math.nan
         ("max-lora", [4, nan]),
         ("active-requests", [2, 0]),
         ("active-tokens", [150, 0]),
+        ("num_requests_waiting", [3, nan]),
+        ("num_requests_running", [7, nan]),
+        ("kv_cache_usage_perc", [0.25, nan]),
         ("no-such-label", [nan, nan]),
     ],
 )
