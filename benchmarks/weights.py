@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
 import random
 import statistics
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from epp.config.picker import PickerConfig, PluginRef, PluginSpec, ProfileSpec
+from epp.config.picker import load_picker_config
 from epp.datastore.store import Datastore, Reservation
+from epp.plugins.registry import OWN_TYPES
 from epp.scheduling.build import build_policy
 from epp.scheduling.scheduler import Scheduler
 from epp.sim.engine import Engine, EngineConfig, SimRequest
@@ -198,11 +200,19 @@ class Run:
 
 
 def _scheduler(weights: Mapping[str, float], store: Datastore) -> Scheduler:
-    config = PickerConfig(
-        plugins=tuple(PluginSpec(name, name, {}, 0) for name in weights),
-        profiles=(ProfileSpec("bench", tuple(PluginRef(*item) for item in weights.items())),),
-    )
-    return build_policy(config, store, staleness=2.0).scheduler
+    config = {
+        "apiVersion": "inference.networking.x-k8s.io/v1alpha1",
+        "kind": "EndpointPickerConfig",
+        "plugins": [{"type": name} for name in weights],
+        "schedulingProfiles": [
+            {
+                "name": "bench",
+                "plugins": [{"pluginRef": name, "weight": weight} for name, weight in weights.items()],
+            }
+        ],
+    }
+    loaded = load_picker_config(json.dumps(config), "weights", OWN_TYPES)
+    return build_policy(loaded, store, staleness=2.0).scheduler
 
 
 def candidates() -> Iterator[tuple[str, dict[str, float]]]:

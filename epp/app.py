@@ -20,7 +20,8 @@ import uvloop
 
 from epp.admin import AdminServer
 from epp.config.document import read_text
-from epp.config.picker import PickerConfig, load_picker_config
+from epp.config.picker import load_picker_config
+from epp.config.picker_config import PickerConfig
 from epp.config.settings import ServeSettings, read_settings
 from epp.conversation import Conversation
 from epp.datastore.store import Datastore
@@ -29,8 +30,10 @@ from epp.director import Director, DirectorSettings, Listeners
 from epp.errors import ConfigError, Fault
 from epp.logs import configure_logging
 from epp.metrics import Metrics
-from epp.scheduling.build import DEFAULT_CONFIG, build_policy
+from epp.plugins.registry import OWN_TYPES
+from epp.scheduling.build import build_policy
 from epp.scheduling.decision import DecisionLog
+from epp.scheduling.default import DEFAULT_CONFIG
 from epp.scheduling.watch import watcher
 from epp.scrape.engines import ENGINES, EngineSpec, override
 from epp.scrape.http_client import connector
@@ -69,10 +72,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _read_config(settings: ServeSettings) -> PickerConfig:
     if settings.config_text:
-        return load_picker_config(settings.config_text, "--config-text")
+        return load_picker_config(settings.config_text, "--config-text", OWN_TYPES)
     if settings.config_file:
         return load_picker_config(
-            read_text(Path(settings.config_file), settings.config_file), settings.config_file
+            read_text(Path(settings.config_file), settings.config_file), settings.config_file, OWN_TYPES
         )
     return DEFAULT_CONFIG
 

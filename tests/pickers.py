@@ -8,13 +8,14 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from epp.config.picker import PickerConfig
+from epp.config.picker_config import PickerConfig
 from epp.conversation import Conversation
 from epp.datastore.store import Datastore
 from epp.director import Director, DirectorSettings, Listeners
 from epp.metrics import Metrics
-from epp.scheduling.build import DEFAULT_CONFIG, build_policy
+from epp.scheduling.build import build_policy
 from epp.scheduling.decision import DecisionLog
+from epp.scheduling.default import DEFAULT_CONFIG
 from epp.scheduling.watch import watcher
 from epp.types import LoadSample, Rewrite
 from tests.pools import INTERVAL, NOW, endpoint, store_of

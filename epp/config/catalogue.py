@@ -20,6 +20,7 @@ Kind = Literal[
     "profile handler",
     "saturation detector",
     "parser",
+    "decider",
     "producer",
     "observer",
     "fairness policy",
@@ -79,6 +80,13 @@ class PluginType:
             node = MapNode(node.line, entries, node.key_lines)
         with faults.tolerating():
             return read_fields(self.cls, node, faults, path)
+
+    def complete(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """`arguments`, which has all that are required, with the defaults of the others."""
+        return {
+            each.name: arguments[each.name] if each.name in arguments or each.required else each.default
+            for each in self.fields
+        }
 
     def make(self, arguments: Mapping[str, Any]) -> Any:
         """A plugin. Raises ValueError if the class refuses the arguments, whatever it raised itself."""

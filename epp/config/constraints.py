@@ -79,6 +79,16 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """The key in documents, where it is not the field's name in camelCase: `defaultRequestTTL`."""
+
+    name: str
+
+    def objection(self, value: object) -> None:
+        """See Constraint. Every value is right."""
+
+
+@dataclass(frozen=True, slots=True)
 class Doc:
     """What a value means, for its readers: in `epp plugins`, the documentation and the JSON Schema."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
-from epp.config.constraints import Doc
+from epp.config.constraints import Doc, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,9 @@ REQUIRED: Final = _Required()
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One parameter of a class: `name` in Python, `key` in documents."""
+    """One parameter of a class."""
 
     name: str
-    key: str
     kind: Any
     make_default: Callable[[], Any] | _Required
 
@@ -52,10 +51,18 @@ class Field:
         return self.make_default()
 
     @property
+    def key(self) -> str:
+        """Its name in documents."""
+        return next((each.name for each in self._notes if isinstance(each, Key)), camel_case(self.name))
+
+    @property
     def meaning(self) -> str:
         """What its `Doc` says; "" without one."""
-        constraints = get_args(self.kind)[1:] if get_origin(self.kind) is Annotated else ()
-        return next((each.text for each in constraints if isinstance(each, Doc)), "")
+        return next((each.text for each in self._notes if isinstance(each, Doc)), "")
+
+    @property
+    def _notes(self) -> tuple[Any, ...]:
+        return get_args(self.kind)[1:] if get_origin(self.kind) is Annotated else ()
 
 
 @cache
@@ -94,9 +101,7 @@ def _of_dataclass(cls: Any) -> Iterator[Field]:
     kinds = _annotations(cls, cls)
     for field in dataclasses.fields(cls):
         if field.init:
-            # A key that no Python name comes to is given: `field(metadata={"key": "maxTTFTPenaltyMs"})`.
-            key = field.metadata.get("key") or camel_case(field.name)
-            yield Field(field.name, key, kinds[field.name], _default_maker(field))
+            yield Field(field.name, kinds[field.name], _default_maker(field))
 
 
 def _default_maker(field: dataclasses.Field[Any]) -> Callable[[], Any] | _Required:
@@ -115,9 +120,7 @@ def _of_arguments(cls: Any) -> Iterator[Field]:
             raise TypeError(f"{cls.__name__}: {argument} cannot be given by a configuration")
         if argument.name not in kinds:
             raise TypeError(f'{cls.__name__}: the argument "{argument.name}" has no annotation')
-        yield Field(
-            argument.name, camel_case(argument.name), kinds[argument.name], _argument_default(argument)
-        )
+        yield Field(argument.name, kinds[argument.name], _argument_default(argument))
 
 
 def _argument_default(argument: inspect.Parameter) -> Callable[[], Any] | _Required:

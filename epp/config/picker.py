@@ -1,178 +1,180 @@
-"""The EndpointPickerConfig: its shape, its references, and the defaults that take no knowledge of plugins.
+"""Reads an EndpointPickerConfig and checks it against the catalogue, every fault at once.
 
-    apiVersion: inference.networking.x-k8s.io/v1alpha1
+    apiVersion: inference.networking.x-k8s.io/v1alpha1      # or llm-d.ai/v1alpha1
     kind: EndpointPickerConfig
     plugins:
-      - type: queue-scorer            # needed
-        name: queue                   # default: its type
-        parameters: {}                # as the plugin has it
+      - type: queue-scorer
+      - type: my-scorer
+        name: mine
+        parameters: {threshold: 5}
     schedulingProfiles:
       - name: default
         plugins:
-          - pluginRef: queue
+          - pluginRef: queue-scorer
             weight: 2
+          - pluginRef: mine
 
-What each plugin type is, takes and defaults to is the business of the plugins; so are `dataLayer`,
-`flowControl`, `parser` and `requestHandler`, which are kept as they stand.
+The fields are in epp/config/picker_file.py, the defaults in epp/config/picker_defaults.py. Checks go by the
+tree where they can, so that a fault hides no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Any
 
-from epp.config.constraints import Length
-from epp.config.document import Faults, ListNode, MapNode, Node, parse_document, plain
-from epp.config.references import refuse_repeated, refuse_undefined, texts_under
-from epp.config.schema import Place, read_fields
-
-# The saturation detector that exists without being listed among the plugins.
-DEFAULT_SATURATION_DETECTOR = "utilization-detector"
-
-# Names end up in metric labels and messages; the reference has no limit, custom resources have this one.
-Name = Annotated[str, Length(1, 253)]
-
-# What `featureGates` may name in v1.5; the reference refuses others as well.
-FeatureGate = Literal["dataLayer", "enableLegacyMetrics", "flowControl"]
+from epp.config.catalogue import Catalogue, PluginType
+from epp.config.constraints import quote
+from epp.config.document import Faults, ListNode, MapNode, Node, child_path, item_path, parse_document
+from epp.config.fields import Place
+from epp.config.picker_config import PickerConfig, PluginSpec
+from epp.config.picker_defaults import Defaults
+from epp.config.picker_file import FEATURE_GATES, UNLISTED, PickerFile
+from epp.config.references import NamesType, Reference, RefersTo, references, refuse_repeated, text_of
+from epp.config.schema import is_null, read_fields
+from epp.config.suggestion import did_you_mean
 
 
-@dataclass(frozen=True, slots=True)
-class PluginSpec:
-    """One plugin to make: a name for it, its type, and parameters that the type understands."""
-
-    name: str
-    type: str
-    parameters: Mapping[str, Any]
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class PluginRef:
-    """A plugin's part in a profile; `weight` counts for scorers, None: the file gives none."""
-
-    name: str
-    weight: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileSpec:
-    """One scheduling profile: its plugins in the order of the file."""
-
-    name: str
-    plugins: tuple[PluginRef, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PickerConfig:
-    """A whole configuration. No `profiles`: one is made of all plugins. Raw parts are None if absent."""
-
-    plugins: tuple[PluginSpec, ...] = ()
-    profiles: tuple[ProfileSpec, ...] = ()
-    saturation_detector: str | None = None
-    feature_gates: frozenset[str] = frozenset()
-    data_layer: Mapping[str, Any] | None = None
-    flow_control: Mapping[str, Any] | None = None
-    parser: Mapping[str, Any] | None = None
-    request_handler: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PluginEntry:
-    """An item of `plugins`."""
-
-    place: Place
-    type: Name
-    name: Name | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RefEntry:
-    """An item of a profile's `plugins`."""
-
-    plugin_ref: Name
-    weight: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileEntry:
-    """An item of `schedulingProfiles`."""
-
-    place: Place
-    name: Name
-    plugins: tuple[RefEntry, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorEntry:
-    """`saturationDetector`."""
-
-    plugin_ref: Name = DEFAULT_SATURATION_DETECTOR
-
-
-@dataclass(frozen=True, slots=True)
-class PickerFile:
-    """The whole document."""
-
-    api_version: Literal["inference.networking.x-k8s.io/v1alpha1"]
-    kind: Literal["EndpointPickerConfig"]
-    feature_gates: tuple[FeatureGate, ...] = ()
-    plugins: tuple[PluginEntry, ...] = ()
-    scheduling_profiles: tuple[ProfileEntry, ...] = ()
-    saturation_detector: DetectorEntry | None = None
-    data_layer: Mapping[str, Any] | None = None
-    flow_control: Mapping[str, Any] | None = None
-    parser: Mapping[str, Any] | None = None
-    request_handler: Mapping[str, Any] | None = None
-
-
-def load_picker_config(text: str, file: str) -> PickerConfig:
+def load_picker_config(text: str, file: str, catalogue: Catalogue) -> PickerConfig:
     """The configuration in `text`; ConfigError with every fault in it, `file` being what they call it."""
     faults = Faults(file)
     root = parse_document(text, faults)
-    values = read_fields(PickerFile, root, faults) if root else {}
-    plugins: tuple[PluginEntry, ...] = values.get("plugins", ())
-    profiles: tuple[ProfileEntry, ...] = values.get("scheduling_profiles", ())
-    refuse_repeated("name", ((entry.name or entry.type, entry.place) for entry in plugins), faults)
-    refuse_repeated("name", ((entry.name, entry.place) for entry in profiles), faults)
+    values: dict[str, Any] = {}
+    plugins: list[PluginSpec] = []
+    if root is not None:
+        values = read_fields(PickerFile, root, faults)
     if isinstance(root, MapNode):
-        _check_references(root, faults)
-    faults.raise_any()
-    return _config(PickerFile(**values))
-
-
-def _check_references(root: MapNode, faults: Faults) -> None:
-    """A fault for each reference to no plugin. To refer to a plugin that itself has a fault is none."""
-    defined = _plugin_names(root.entries.get("plugins"))
-    for section, known in (
-        ("schedulingProfiles", defined),
-        ("saturationDetector", defined | {DEFAULT_SATURATION_DETECTOR}),
-    ):
-        if section in root.entries:
-            refuse_undefined(texts_under("pluginRef", root.entries[section], section), known, faults)
-
-
-def _plugin_names(section: Node | None) -> set[str]:
-    entries = plain(section) if isinstance(section, ListNode) else []
-    names = (entry.get("name") or entry.get("type") for entry in entries if isinstance(entry, dict))
-    return {name for name in names if isinstance(name, str)}
-
-
-def _config(file: PickerFile) -> PickerConfig:
-    return PickerConfig(
-        plugins=tuple(
-            PluginSpec(entry.name or entry.type, entry.type, entry.parameters, entry.place.line)
-            for entry in file.plugins
-        ),
-        profiles=tuple(
-            ProfileSpec(entry.name, tuple(PluginRef(ref.plugin_ref, ref.weight) for ref in entry.plugins))
-            for entry in file.scheduling_profiles
-        ),
-        saturation_detector=file.saturation_detector.plugin_ref if file.saturation_detector else None,
-        feature_gates=frozenset(file.feature_gates),
-        data_layer=file.data_layer,
-        flow_control=file.flow_control,
-        parser=file.parser,
-        request_handler=file.request_handler,
+        plugins = list(_plugins(root.entries.get("plugins"), catalogue, faults))
+        _check_references(root, catalogue, faults)
+    for required in ("api_version", "kind"):
+        values.setdefault(required, "")
+    written = PickerFile(**values)
+    gates = _gates(root, faults)
+    refuse_repeated(
+        "name", ((profile.name, profile.place) for profile in written.scheduling_profiles), faults
     )
+    config = Defaults(written, plugins, catalogue, faults).config(gates)
+    faults.raise_any()
+    return config
+
+
+# Plugins -------------------------------------------------------------------------------------------------
+
+
+def _plugins(section: Node | None, catalogue: Catalogue, faults: Faults) -> Iterator[PluginSpec]:
+    """What `plugins` lists, as far as it can be read."""
+    first: dict[str, Place] = {}
+    for name, plugin_type, node, path in _listed(section):
+        if name in first:
+            message = f"has the name {quote(name)}, which is taken on line {first[name].line}"
+            faults.add(node.line, path, message)
+            continue
+        place = first[name] = Place(node.line, path)
+        known = catalogue.named(plugin_type) if plugin_type else None
+        if known is not None:
+            yield PluginSpec(name, known, _arguments(known, node, path, faults), place)
+
+
+def _listed(section: Node | None) -> Iterator[tuple[str, str | None, MapNode, str]]:
+    """Name, type, tree and path of each plugin that has a name."""
+    for index, node in enumerate(section.items if isinstance(section, ListNode) else ()):
+        if isinstance(node, MapNode):
+            plugin_type = text_of(node.entries.get("type"))
+            name = text_of(node.entries.get("name")) or plugin_type
+            if name:
+                yield name, plugin_type, node, item_path("plugins", index)
+
+
+def _arguments(plugin_type: PluginType, entry: MapNode, path: str, faults: Faults) -> dict[str, Any]:
+    """What the plugin's class is given; a fault if it refuses that."""
+    node = entry.entries.get("parameters")
+    path = child_path(path, "parameters")
+    before = len(faults.found)
+    if node is None or is_null(node):
+        node = MapNode(entry.line, {}, {})
+    elif isinstance(node, MapNode) and node.entries and not plugin_type.used:
+        faults.warn(node.line, path, f"{plugin_type.name} is checked and kept, but nothing comes of it yet")
+    arguments = plugin_type.read(node, faults, path)
+    if len(faults.found) > before:
+        return arguments
+    try:
+        plugin_type.make(arguments)
+    except ValueError as error:
+        faults.add(node.line, path, str(error))
+    return plugin_type.complete(arguments)
+
+
+# References ----------------------------------------------------------------------------------------------
+
+
+def _check_references(root: MapNode, catalogue: Catalogue, faults: Faults) -> None:
+    """Faults for types that do not exist, and for names of no plugin or of one of the wrong kind.
+
+    To refer to a plugin that itself has a fault is none.
+    """
+    types = {name: plugin_type for name, plugin_type, _, _ in _listed(root.entries.get("plugins"))}
+    for reference in references(PickerFile, root):
+        if isinstance(reference.marker, NamesType):
+            _check_type(reference, catalogue, faults)
+        else:
+            _check_reference(reference, reference.marker, types, catalogue, faults)
+
+
+def _check_type(reference: Reference, catalogue: Catalogue, faults: Faults) -> None:
+    word, place = reference.word, reference.place
+    if word in catalogue.types:
+        return
+    reason = catalogue.unsupported.get(word)
+    hint = did_you_mean(word, catalogue.types)
+    message = f"{quote(word)} {reason}" if reason else f"{quote(word)} is no plugin type{hint}"
+    faults.add(place.line, place.path, message)
+
+
+def _check_reference(
+    reference: Reference,
+    marker: RefersTo,
+    types: dict[str, str | None],
+    catalogue: Catalogue,
+    faults: Faults,
+) -> None:
+    word, place = reference.word, reference.place
+    unlisted = word not in types and any(UNLISTED.get(kind) == word for kind in marker.kinds)
+    if word not in types and not unlisted:
+        listed = '; list it under "plugins" first' if word in catalogue.types else did_you_mean(word, types)
+        faults.add(place.line, place.path, f"refers to {quote(word)}, which is not defined{listed}")
+        return
+    known = catalogue.named((word if unlisted else types[word]) or "")
+    if known is not None and marker.kinds and not marker.kinds & known.kinds:
+        wanted = " or ".join(sorted(marker.kinds))
+        faults.add(
+            place.line,
+            place.path,
+            f"refers to {quote(word)}, which is {_a(known.kind_words)}; it has to be {_a(wanted)}",
+        )
+
+
+def _a(words: str) -> str:
+    return f"an {words}" if words[0] in "aeio" else f"a {words}"  # a usage-limit policy
+
+
+# Feature gates -------------------------------------------------------------------------------------------
+
+
+def _gates(root: Node | None, faults: Faults) -> dict[str, bool]:
+    """The feature gates that the file sets: `name`, `name=true` or `name=false`; the last one counts."""
+    section = root.entries.get("featureGates") if isinstance(root, MapNode) else None
+    gates: dict[str, bool] = {}
+    for index, item in enumerate(section.items if isinstance(section, ListNode) else ()):
+        text = text_of(item)
+        if text is None:
+            continue  # a fault already
+        name, equals, value = text.partition("=")
+        if name not in FEATURE_GATES:
+            known = ", ".join(FEATURE_GATES)
+            message = f"has to be one of {known}, not {quote(name)}{did_you_mean(name, FEATURE_GATES)}"
+            faults.add(item.line, item_path("featureGates", index), message)
+        elif equals and value not in ("true", "false"):
+            message = f"{name} has to be true or false, not {quote(value)}"
+            faults.add(item.line, item_path("featureGates", index), message)
+        gates[name] = value != "false"
+    return gates

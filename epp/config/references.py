@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import dataclasses
+import types
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
 
+from epp.config.catalogue import Kind
 from epp.config.constraints import quote
 from epp.config.document import Faults, ListNode, MapNode, Node, ScalarNode, child_path, item_path
-from epp.config.schema import Place
-from epp.config.suggestion import did_you_mean
+from epp.config.fields import Place, fields_of
+from epp.config.schema import LISTS, optional_of
+
+
+@dataclass(frozen=True, slots=True)
+class RefersTo:
+    """A text that names a plugin of one of these kinds; of any kind if there are none."""
+
+    kinds: frozenset[Kind] = frozenset()
+
+    def objection(self, value: str) -> None:
+        """See Constraint. What a document defines is known when all of it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamesType:
+    """A text that is the name of a plugin type."""
+
+    def objection(self, value: str) -> None:
+        """See Constraint. Which types there are, is known to the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A text that means something defined elsewhere, how its field says so, and where it stands."""
+
+    word: str
+    marker: RefersTo | NamesType
+    place: Place
 
 
 def refuse_repeated(what: str, words: Iterable[tuple[str, Place]], faults: Faults) -> dict[str, Place]:
@@ -21,25 +53,29 @@ def refuse_repeated(what: str, words: Iterable[tuple[str, Place]], faults: Fault
     return first
 
 
-def refuse_undefined(words: Iterable[tuple[str, Place]], defined: Collection[str], faults: Faults) -> None:
-    """A fault for each word that is not among `defined`."""
-    for word, place in words:
-        if word not in defined:
-            message = f"refers to {quote(word)}, which is not defined{did_you_mean(word, defined)}"
-            faults.add(place.line, place.path, message)
-
-
-def texts_under(key: str, node: Node, path: str = "") -> Iterator[tuple[str, Place]]:
-    """Every text that stands under `key` in the tree, however deep, and where it does.
+def references(kind: Any, node: Node, path: str = "") -> Iterator[Reference]:
+    """Every text in `node`, read as a `kind`, whose field says RefersTo or NamesType.
 
     Taken from the tree, so that a reference is found also in an object that has another fault.
     """
-    if isinstance(node, ListNode):
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        for marker in arguments[1:]:
+            if isinstance(marker, RefersTo | NamesType) and (word := text_of(node)) is not None:
+                yield Reference(word, marker, Place(node.line, path))
+        yield from references(arguments[0], node, path)
+    elif origin in (Union, types.UnionType):
+        yield from references(optional_of(kind), node, path)
+    elif origin in LISTS and isinstance(node, ListNode):
         for index, item in enumerate(node.items):
-            yield from texts_under(key, item, item_path(path, index))
-    elif isinstance(node, MapNode):
-        for name, entry in node.entries.items():
-            place = child_path(path, name)
-            if name == key and isinstance(entry, ScalarNode) and isinstance(entry.value, str):
-                yield entry.value, Place(entry.line, place)
-            yield from texts_under(key, entry, place)
+            yield from references(arguments[0], item, item_path(path, index))
+    elif isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(node, MapNode):
+        for field in fields_of(kind):
+            if field.key in node.entries:
+                yield from references(field.kind, node.entries[field.key], child_path(path, field.key))
+
+
+def text_of(node: Node | None) -> str | None:
+    """The text that `node` is; None if it is anything else."""
+    value = node.value if isinstance(node, ScalarNode) else None
+    return value if isinstance(value, str) else None

@@ -7,9 +7,8 @@ from typing import Any
 
 import yaml
 
-from epp.config.picker import PluginRef
 from epp.gateway.settings import TcpAddress
-from epp.scheduling.build import DEFAULT_CONFIG
+from epp.scheduling.default import DEFAULT_TEXT
 
 # The two InferenceObjectives of the reference's deployment guide.
 OBJECTIVES = {"food-review": 1, "base-model": 2}
@@ -34,29 +33,10 @@ def pool_file(servers: Sequence[TcpAddress]) -> str:
 
 def fallback_config() -> str:
     """The picker's built-in configuration, but that it names a fallback for each request."""
-    (profile,) = DEFAULT_CONFIG.profiles
-    plugins = [
-        {"name": plugin.name, "type": plugin.type, "parameters": dict(plugin.parameters)}
-        for plugin in DEFAULT_CONFIG.plugins
-    ]
-    picker = {"type": _PICKER, "parameters": {"maxNumOfEndpoints": ENDPOINTS_NAMED}}
-    return _yaml(
-        {
-            "apiVersion": "inference.networking.x-k8s.io/v1alpha1",
-            "kind": "EndpointPickerConfig",
-            "plugins": [*plugins, picker],
-            "schedulingProfiles": [
-                {
-                    "name": profile.name,
-                    "plugins": [*map(_reference, profile.plugins), {"pluginRef": _PICKER}],
-                }
-            ],
-        }
-    )
-
-
-def _reference(ref: PluginRef) -> dict[str, Any]:
-    return {"pluginRef": ref.name} if ref.weight is None else {"pluginRef": ref.name, "weight": ref.weight}
+    document = yaml.safe_load(DEFAULT_TEXT)
+    document["plugins"].append({"type": _PICKER, "parameters": {"maxNumOfEndpoints": ENDPOINTS_NAMED}})
+    document["schedulingProfiles"][0]["plugins"].append({"pluginRef": _PICKER})
+    return _yaml(document)
 
 
 def _yaml(document: dict[str, Any]) -> str:

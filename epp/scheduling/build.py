@@ -1,13 +1,19 @@
-"""From a configuration to the policy that it describes."""
+"""From a configuration to the policy that it describes.
+
+Plugins are made by their specs and then set up, each before whoever asks for it. Of a previous policy every
+plugin stays, with its state, whose spec is the same and whose own plugins stayed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from epp.config.picker import DEFAULT_SATURATION_DETECTOR, PickerConfig, PluginRef, PluginSpec, ProfileSpec
-from epp.config.suggestion import did_you_mean
+from epp.config.catalogue import PluginType
+from epp.config.document import child_path
+from epp.config.fields import fields_of
+from epp.config.picker_config import PickerConfig, PluginSpec, ProfileSpec
 from epp.datastore.store import Datastore
 from epp.errors import ConfigError, Fault
 from epp.plugin import (
@@ -16,166 +22,179 @@ from epp.plugin import (
     NeedsContext,
     Picker,
     PlacementObserver,
-    SaturationDetector,
+    ProfileHandler,
     Scorer,
     Watcher,
 )
 from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
-from epp.plugins.max_score_picker import MaxScorePicker
-from epp.plugins.registry import ALWAYS_ON, FACTORIES
-from epp.plugins.utilization_detector import UtilizationDetector
-from epp.scheduling.policy import Policy
+from epp.plugins.registry import OWN_TYPES, kinds_of
+from epp.scheduling.policy import Made, Policy
 from epp.scheduling.profile import NamedFilter, NamedPicker, Profile, WeightedScorer
-from epp.scheduling.scheduler import NamedObserver, Scheduler
+from epp.scheduling.scheduler import NamedHandler, NamedObserver, Scheduler
 
 T = TypeVar("T")
 
-# Queue, KV use and prefix as in the reference's built-in profile. The two others are ours, with weights found
-# by benchmarks/weights.py: see docs/scheduling.md.
-DEFAULT_WEIGHTS = {
-    "queue-scorer": 2.0,
-    "kv-cache-utilization-scorer": 2.0,
-    "prefix-cache-scorer": 3.0,
-    "lora-affinity-scorer": 2.0,
-    "active-request-scorer": 2.0,
-}
-
-# The configuration that counts when none is given.
-DEFAULT_CONFIG = PickerConfig(
-    plugins=tuple(PluginSpec(name, name, {}, 0) for name in DEFAULT_WEIGHTS),
-    profiles=(
-        ProfileSpec("default", tuple(PluginRef(name, weight) for name, weight in DEFAULT_WEIGHTS.items())),
-    ),
-)
-
-_FILE = "EndpointPickerConfig"
+# The filter that stands first in every profile.
+_FRESH = "fresh-endpoints-filter"
 
 
-@dataclass
-class _Builder:
-    """Makes one policy; the plugins' `Context`."""
+def build_policy(
+    config: PickerConfig,
+    store: Datastore,
+    staleness: float,
+    watcher: Watcher = UNWATCHED,
+    previous: Policy | None = None,
+) -> Policy:
+    """Makes what `config` describes. Raises ConfigError with every fault that shows only now.
 
-    config: PickerConfig
-    store: Datastore
-    watcher: Watcher
-    made: dict[str, object] = field(default_factory=dict)
-    types: dict[str, str] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    `staleness`: seconds after which an endpoint's load is no longer believed. `previous` goes on working: its
+    plugins are shared with it and not changed, so that either of the two can be used afterwards.
+    """
+    plugins = _Plugins(config, store, watcher, previous.made if previous else ())
+    plugins.make()
+    if plugins.faults:
+        raise ConfigError(plugins.faults)
+    made = plugins.made
+    profiles = {spec.name: _profile(spec, made, staleness, watcher) for spec in config.profiles}
+    handler = made[config.handler]
+    observers = [
+        NamedObserver(each.spec.name, each.spec.type.name, each.plugin)
+        for each in made.values()
+        if isinstance(each.plugin, PlacementObserver)
+    ]
+    # A handler that has no methods runs the only profile.
+    named = (
+        NamedHandler(handler.spec.name, handler.spec.type.name, handler.plugin)
+        if isinstance(handler.plugin, ProfileHandler)
+        else None
+    )
+    return Policy(
+        config,
+        Scheduler(profiles, named, observers, watcher),
+        made[config.saturation_detector].plugin,
+        tuple(made.values()),
+    )
+
+
+def _profile(spec: ProfileSpec, made: dict[str, Made], staleness: float, watcher: Watcher) -> Profile:
+    filters = [NamedFilter(_FRESH, _FRESH, FreshEndpointsFilter(staleness))]
+    scorers = []
+    pickers = []
+    for ref in spec.plugins:
+        plugin, type_name = made[ref.name].plugin, made[ref.name].spec.type.name
+        if isinstance(plugin, Filter):
+            filters.append(NamedFilter(ref.name, type_name, plugin))
+        if isinstance(plugin, Scorer):
+            assert ref.weight is not None  # scorers have one
+            scorers.append(WeightedScorer(ref.name, type_name, plugin, ref.weight))
+        if isinstance(plugin, Picker):
+            pickers.append(NamedPicker(ref.name, type_name, plugin))
+    return Profile(spec.name, filters, scorers, pickers[0], watcher)
+
+
+class _Plugins:
+    """Makes and sets up the plugins of one configuration."""
+
+    def __init__(
+        self, config: PickerConfig, store: Datastore, watcher: Watcher, previous: Sequence[Made]
+    ) -> None:
+        self.store = store
+        self.watcher = watcher
+        self.profiles = [spec.name for spec in config.profiles]
+        self.made: dict[str, Made] = {}
+        self.faults: list[Fault] = []
+        self._config = config
+        self._specs = {spec.name: spec for spec in config.plugins}
+        self._previous = {each.spec.name: each for each in previous}
+        self._being_made: list[str] = []
+
+    def make(self) -> None:
+        """All that the configuration lists."""
+        for spec in self._config.plugins:
+            try:
+                self.named(spec.name)
+            except ValueError as error:
+                path = child_path(spec.place.path, "parameters")
+                self.faults.append(Fault(self._config.file, spec.place.line, path, str(error)))
+
+    def named(self, name: str) -> Made:
+        """The plugin of this name, made now if it was not yet. ValueError if it cannot be made."""
+        if name not in self.made:
+            if name in self._being_made:
+                raise ValueError(f"needs itself: {' -> '.join([*self._being_made, name])}")
+            self._being_made.append(name)
+            try:
+                spec = self._specs[name]
+                self.made[name] = self._kept(spec) or self._set_up(Made(spec, spec.type.make(spec.arguments)))
+            finally:
+                self._being_made.pop()
+        return self.made[name]
+
+    def shared(self, kind: type[T], name: str, make: Callable[[], T] | None) -> T:
+        """See Context.shared."""
+        if name:
+            spec = self._specs.get(name)
+            if spec is None or not issubclass(spec.type.cls, kind):
+                raise ValueError(f'"{name}" is no {kind.__name__}')
+        else:
+            spec = next((each for each in self._specs.values() if issubclass(each.type.cls, kind)), None)
+        plugin: T = self.named(spec.name).plugin if spec else self._unlisted(kind, (make or kind)())
+        return plugin
+
+    def _unlisted(self, kind: type[T], plugin: T) -> T:
+        """A plugin that the configuration does not list, under its type's name from now on."""
+        plugin_type = OWN_TYPES.of_class(kind) or PluginType(kind.__name__, kind, kinds_of(kind))
+        arguments = (
+            {each.name: getattr(plugin, each.name) for each in fields_of(kind)}
+            if dataclasses.is_dataclass(kind)
+            else {}
+        )
+        spec = PluginSpec(plugin_type.name, plugin_type, arguments)
+        if spec.name in self._specs:
+            raise ValueError(f'"{spec.name}" is the name of another plugin, and one of that type is needed')
+        self._specs[spec.name] = spec
+        made = self.made[spec.name] = self._kept(spec) or self._set_up(Made(spec, plugin))
+        kept: T = made.plugin
+        return kept
+
+    def _set_up(self, made: Made) -> Made:
+        if isinstance(made.plugin, NeedsContext):
+            try:
+                made.plugin.setup(_Context(self, made))
+            except ValueError:
+                raise
+            except Exception as error:  # a user's plugin may raise anything
+                raise ValueError(f"setup raised {type(error).__name__}: {error}") from error
+        return made
+
+    def _kept(self, spec: PluginSpec) -> Made | None:
+        """The previous policy's plugin, if it would not come out otherwise today."""
+        before = self._previous.get(spec.name)
+        if before is None or before.spec != spec or before.profiles not in (None, self.profiles):
+            return None
+        for kind, name, plugin in before.asked:
+            if self.shared(kind, name, lambda plugin=plugin: plugin) is not plugin:  # type: ignore[misc]
+                return None
+        return dataclasses.replace(before, spec=spec)
+
+
+class _Context:
+    """What one plugin is given: see epp.plugin.Context."""
+
+    def __init__(self, plugins: _Plugins, made: Made) -> None:
+        self._plugins = plugins
+        self._made = made
+        self.store = plugins.store
+        self.watcher = plugins.watcher
 
     @property
     def profiles(self) -> Sequence[str]:
         """See Context."""
-        return [spec.name for spec in self.config.profiles] or [_every_plugin(self.config).name]
+        self._made.profiles = self._plugins.profiles
+        return self._plugins.profiles
 
     def shared(self, kind: type[T], name: str = "", make: Callable[[], T] | None = None) -> T:
         """See Context."""
-        if name:
-            plugin = self.made.get(name)
-            if not isinstance(plugin, kind):
-                raise ValueError(f'"{name}" is no {kind.__name__}')
-            return plugin
-        for plugin in self.made.values():
-            if isinstance(plugin, kind):
-                return plugin
-        plugin = (make or kind)()
-        self.made[kind.__name__] = plugin
-        self.types[kind.__name__] = kind.__name__
-        self.set_up(plugin)
+        plugin = self._plugins.shared(kind, name, make)
+        self._made.asked.append((kind, name, plugin))
         return plugin
-
-    def set_up(self, plugin: object) -> None:
-        if isinstance(plugin, NeedsContext):
-            plugin.setup(self)
-
-    def make_plugins(self) -> dict[str, object]:
-        made = self.made
-        for index, spec in enumerate(self.config.plugins):
-            factory = FACTORIES.get(spec.type)
-            path = f"plugins[{index}]"
-            if factory is None:
-                if spec.type not in ALWAYS_ON:
-                    hint = did_you_mean(spec.type, [*FACTORIES, *sorted(ALWAYS_ON)])
-                    self._fault(spec.line, f"{path}.type", f'"{spec.type}" is not a plugin type here{hint}')
-                continue
-            try:
-                made[spec.name] = factory(spec.parameters)
-                self.types[spec.name] = spec.type
-            except ValueError as error:
-                self._fault(spec.line, f"{path}.parameters", str(error))
-        for plugin in list(made.values()):
-            self.set_up(plugin)
-        return made
-
-    def profile(self, made: Mapping[str, object], staleness: float) -> Profile:
-        if len(self.config.profiles) > 1:
-            self._fault(0, "schedulingProfiles", "this version runs one profile")
-        listed = self.config.profiles[0] if self.config.profiles else _every_plugin(self.config)
-        types = {spec.name: spec.type for spec in self.config.plugins}
-        fresh = "fresh-endpoints-filter"
-        filters = [NamedFilter(fresh, fresh, FreshEndpointsFilter(staleness))]
-        scorers: list[WeightedScorer] = []
-        pickers: list[NamedPicker] = []
-        for ref in listed.plugins:
-            if ref.name in (scorer.name for scorer in scorers):
-                self._fault(0, f"schedulingProfiles.{listed.name}", f'lists "{ref.name}" twice')
-                continue
-            match made.get(ref.name):
-                case Filter() as plugin:
-                    filters.append(NamedFilter(ref.name, types[ref.name], plugin))
-                case Scorer() as plugin:
-                    weight = 1.0 if ref.weight is None else ref.weight
-                    scorers.append(WeightedScorer(ref.name, types[ref.name], plugin, weight))
-                case Picker() as plugin:
-                    pickers.append(NamedPicker(ref.name, types[ref.name], plugin))
-        if len(pickers) > 1:
-            self._fault(0, f"schedulingProfiles.{listed.name}", "a profile has one picker, this one several")
-        picker = pickers[0] if pickers else _any_picker(made, types)
-        return Profile(listed.name, filters, scorers, picker, self.watcher)
-
-    def detector(self, made: Mapping[str, object]) -> SaturationDetector:
-        name = self.config.saturation_detector or DEFAULT_SATURATION_DETECTOR
-        plugin = made.get(name)
-        if plugin is None and name == DEFAULT_SATURATION_DETECTOR:
-            return UtilizationDetector()
-        if not isinstance(plugin, SaturationDetector):
-            self._fault(0, "saturationDetector", f'"{name}" is not a saturation detector')
-            return UtilizationDetector()
-        return plugin
-
-    def _fault(self, line: int, path: str, message: str) -> None:
-        self.faults.append(Fault(_FILE, line, path, message))
-
-
-def build_policy(
-    config: PickerConfig, store: Datastore, staleness: float, watcher: Watcher = UNWATCHED
-) -> Policy:
-    """Makes what `config` describes. Raises ConfigError with every fault.
-
-    `staleness`: seconds after which an endpoint's load is no longer believed.
-    """
-    builder = _Builder(config, store, watcher)
-    made = builder.make_plugins()
-    profile = builder.profile(made, staleness)
-    detector = builder.detector(made)
-    if builder.faults:
-        raise ConfigError(builder.faults)
-    observers = [
-        NamedObserver(name, builder.types[name], plugin)
-        for name, plugin in made.items()
-        if isinstance(plugin, PlacementObserver)
-    ]
-    return Policy(
-        Scheduler({profile.name: profile}, None, observers, watcher), detector, tuple(made.values())
-    )
-
-
-def _every_plugin(config: PickerConfig) -> ProfileSpec:
-    """The profile of a configuration that has none: all its plugins, in the order of the file."""
-    return ProfileSpec("default", tuple(PluginRef(spec.name) for spec in config.plugins))
-
-
-def _any_picker(made: Mapping[str, object], types: Mapping[str, str]) -> NamedPicker:
-    for name, plugin in made.items():
-        if isinstance(plugin, Picker):
-            return NamedPicker(name, types[name], plugin)
-    return NamedPicker("max-score-picker", "max-score-picker", MaxScorePicker())

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from epp.config.picker_config import PickerConfig, PluginSpec
 from epp.plugin import DepartureObserver, ResponseObserver, SaturationDetector, UsageObserver
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
 from epp.scheduling.scheduler import Scheduler
+
+
+@dataclass(slots=True)
+class Made:
+    """A plugin that was made: of what, and which plugins it was given when it was set up.
+
+    `asked` has the class and the name by which it asked for each of them; `profiles` the names of the
+    profiles, if it asked for those.
+    """
+
+    spec: PluginSpec
+    plugin: Any
+    asked: list[tuple[type, str, Any]] = field(default_factory=list)
+    profiles: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How requests are scheduled, and who is told what."""
 
+    config: PickerConfig
     scheduler: Scheduler
     detector: SaturationDetector
-    plugins: tuple[object, ...]  # all that were made, each once
+    made: tuple[Made, ...]  # each plugin once
+
+    @property
+    def plugins(self) -> tuple[object, ...]:
+        """All plugins, those that others made for themselves included."""
+        return tuple(each.plugin for each in self.made)
 
     @property
     def responses(self) -> tuple[ResponseObserver, ...]:

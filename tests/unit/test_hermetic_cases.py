@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from epp.config.picker import load_picker_config
+from epp.plugins.registry import OWN_TYPES
 from epp.types import LoadSample, Rewrite, RewriteTarget
 from epp.wire.messages import (
     NO_CONTEXT,
@@ -64,6 +65,7 @@ schedulingProfiles:
   - pluginRef: lora-affinity-scorer
 """,
     "picker.yaml",
+    OWN_TYPES,
 )
 OBJECTIVES = {
     "sql-lora": 2,

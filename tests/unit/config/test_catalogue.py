@@ -69,6 +69,10 @@ def test_what_the_class_raises_is_said_as_one_kind_of_error() -> None:
         NEAR.make({"max_hops": 0})
 
 
+def test_arguments_are_completed_with_the_defaults() -> None:
+    assert NEAR.complete({"max_hops": 2}) == {"threshold": 0.5, "max_hops": 2}
+
+
 def test_types_are_found_by_name_and_by_class() -> None:
     catalogue = Catalogue([NEAR], {"far-scorer": "is gone"})
     assert catalogue.named("near-scorer") is NEAR

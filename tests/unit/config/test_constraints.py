@@ -1,6 +1,6 @@
 import pytest
 
-from epp.config.constraints import Constraint, Doc, Length, Pattern, Positive, Range, Unique, quote
+from epp.config.constraints import Constraint, Doc, Key, Length, Pattern, Positive, Range, Unique, quote
 
 DIGITS = Pattern(r"[0-9]+", "digits")
 
@@ -18,6 +18,7 @@ DIGITS = Pattern(r"[0-9]+", "digits")
         (Unique(), ()),
         (DIGITS, "0815"),
         (Doc("a number"), None),
+        (Key("maxTTL"), None),
     ],
 )
 def test_is_content(constraint: Constraint, value: object) -> None:

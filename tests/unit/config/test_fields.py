@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from epp.config.constraints import Doc, Range
+from epp.config.constraints import Doc, Key, Range
 from epp.config.fields import Place, camel_case, fields_of, place_field, summary
 
 
@@ -16,6 +16,7 @@ class Scorer:
 
     scale_metres: Annotated[float, Range(1, 9), Doc("distance of score 0")]
     place: Place = field(default_factory=Place)
+    max_ttl: Annotated[int, Key("maxTTL")] = 5
     labels: Mapping[str, str] = field(default_factory=dict)
     _state: int = field(init=False, default=0)
 
@@ -26,13 +27,14 @@ class Plain:
 
 
 def test_a_dataclass_takes_what_its_init_takes() -> None:
-    scale, labels = fields_of(Scorer)
+    scale, ttl, labels = fields_of(Scorer)
     assert (scale.name, scale.key, scale.required, scale.meaning) == (
         "scale_metres",
         "scaleMetres",
         True,
         "distance of score 0",
     )
+    assert (ttl.name, ttl.key, ttl.default) == ("max_ttl", "maxTTL", 5)
     assert (labels.key, labels.required, labels.default, labels.meaning) == ("labels", False, {}, "")
     assert place_field(Scorer) == "place"
 

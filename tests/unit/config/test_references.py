@@ -1,6 +1,25 @@
+from dataclasses import dataclass
+from typing import Annotated
+
 from epp.config.document import Faults, parse_document
-from epp.config.references import refuse_repeated, refuse_undefined, texts_under
-from epp.config.schema import Place
+from epp.config.fields import Place
+from epp.config.references import NamesType, Reference, RefersTo, references, refuse_repeated, text_of
+
+SCORER = RefersTo(frozenset({"scorer"}))
+
+
+@dataclass(frozen=True)
+class Ref:
+    plugin_ref: Annotated[str, SCORER]
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Root:
+    type: Annotated[str, NamesType()]
+    refs: tuple[Ref, ...] = ()
+    other: Annotated[str | None, RefersTo()] = None
+    ref: Ref | None = None
 
 
 def test_a_name_may_be_given_once() -> None:
@@ -18,24 +37,22 @@ def test_a_name_may_be_given_once() -> None:
     ]
 
 
-def test_a_reference_needs_something_to_refer_to() -> None:
-    faults = Faults("f.yaml")
-    refuse_undefined(
-        [("queue", Place(1, "x")), ("queu", Place(2, "y")), ("zz", Place(3, "z"))], {"queue"}, faults
-    )
-    assert [str(fault) for fault in faults.found] == [
-        'f.yaml:2: y: refers to "queu", which is not defined; did you mean "queue"?',
-        'f.yaml:3: z: refers to "zz", which is not defined',
-    ]
-
-
-def test_references_are_found_however_deep() -> None:
+def test_references_are_found_by_their_annotations_also_beside_faults() -> None:
     root = parse_document(
-        "- ref: a\n- b:\n  - {ref: c, other: d}\n  - ref: 5\n- ref:\n    ref: e\n", Faults("f.yaml")
+        "type: t\nrefs:\n- {pluginRef: a}\n- {pluginRef: b, weight: x}\n- {pluginRef: 5}\n- c\n"
+        "other: d\nref: {pluginRef: e, nonsense: {pluginRef: f}}\n",
+        Faults("f.yaml"),
     )
     assert root is not None
-    assert list(texts_under("ref", root, "x")) == [
-        ("a", Place(1, "x[0].ref")),
-        ("c", Place(3, "x[1].b[0].ref")),
-        ("e", Place(6, "x[2].ref.ref")),
+    assert list(references(Root, root)) == [
+        Reference("t", NamesType(), Place(1, "type")),
+        Reference("a", SCORER, Place(3, "refs[0].pluginRef")),
+        Reference("b", SCORER, Place(4, "refs[1].pluginRef")),
+        Reference("d", RefersTo(), Place(7, "other")),
+        Reference("e", SCORER, Place(8, "ref.pluginRef")),
     ]
+
+
+def test_text_is_text() -> None:
+    root = parse_document("[a, 1, {}]", Faults("f.yaml"))
+    assert [text_of(item) for item in (*root.items, None)] == ["a", None, None, None]  # type: ignore[union-attr]

@@ -1,8 +1,11 @@
-from epp.config.picker import PluginRef, load_picker_config
+from dataclasses import replace
+
+from epp.config.picker import load_picker_config
 from epp.config.pool_file import load_pool_file
 from epp.gateway.documents import fallback_config, pool_file
 from epp.gateway.settings import TcpAddress
-from epp.scheduling.build import DEFAULT_CONFIG
+from epp.plugins.registry import OWN_TYPES
+from epp.scheduling.default import DEFAULT_CONFIG
 from epp.types import EndpointSpec, Objective
 
 
@@ -17,12 +20,9 @@ def test_the_picker_reads_the_pool_that_is_written():
 
 
 def test_the_configuration_is_the_built_in_one_with_a_fallback():
-    config = load_picker_config(fallback_config(), "config")
-    assert [(plugin.name, plugin.type) for plugin in config.plugins[:-1]] == [
-        (plugin.name, plugin.type) for plugin in DEFAULT_CONFIG.plugins
-    ]
-    assert config.plugins[-1].type == "max-score-picker"
-    assert config.plugins[-1].parameters == {"maxNumOfEndpoints": 2}
-    (profile,), (built_in,) = config.profiles, DEFAULT_CONFIG.profiles
-    assert profile.name == built_in.name
-    assert profile.plugins == (*built_in.plugins, PluginRef("max-score-picker"))
+    config = load_picker_config(fallback_config(), "config", OWN_TYPES)
+    plugins = {plugin.name: plugin for plugin in config.plugins}
+    assert plugins["max-score-picker"].arguments == {"max_num_of_endpoints": 2}
+    plugins["max-score-picker"] = replace(plugins["max-score-picker"], arguments={"max_num_of_endpoints": 1})
+    assert plugins == {plugin.name: plugin for plugin in DEFAULT_CONFIG.plugins}
+    assert config.profiles == DEFAULT_CONFIG.profiles

@@ -1,82 +1,68 @@
-"""Every plugin type that a configuration may name, made from its parameters."""
+"""Every plugin type that a configuration may name."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import pytest
 
-from epp.plugin import Filter, Picker, SaturationDetector, Scorer
-from epp.plugins.max_score_picker import MaxScorePicker
-from epp.plugins.registry import ALWAYS_ON, FACTORIES
-from epp.plugins.utilization_detector import UtilizationDetector
-from tests.pools import everyone, load, store_of
+from epp.config.catalogue import PluginType
+from epp.config.schema import check_kind
+from epp.plugins.kept import KEPT
+from epp.plugins.registry import BUILT_IN, OWN_TYPES, PASSED_OVER, UNSUPPORTED, catalogue, kinds_of
 
-PARTS = (Filter, Scorer, Picker, SaturationDetector)
+TYPES = sorted(OWN_TYPES.types.values(), key=lambda each: each.name)
+
+
+@pytest.mark.parametrize("plugin_type", TYPES, ids=lambda each: each.name)
+def test_each_type_says_what_it_is_and_what_it_takes(plugin_type: PluginType) -> None:
+    assert plugin_type.kinds
+    assert plugin_type.meaning.endswith(".")
+    for field in plugin_type.fields:
+        check_kind(field.kind)
+        assert field.meaning, field.name
 
 
 @pytest.mark.parametrize(
-    ("name", "part"),
+    "plugin_type",
+    [each for each in TYPES if not any(field.required for field in each.fields)],
+    ids=lambda each: each.name,
+)
+def test_each_type_is_made_of_its_defaults(plugin_type: PluginType) -> None:
+    assert isinstance(plugin_type.make({}), plugin_type.cls)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
     [
-        ("queue-scorer", Scorer),
-        ("kv-cache-utilization-scorer", Scorer),
-        ("running-requests-size-scorer", Scorer),
-        ("prefix-cache-scorer", Scorer),
-        ("lora-affinity-scorer", Scorer),
-        ("active-request-scorer", Scorer),
-        ("max-score-picker", Picker),
-        ("utilization-detector", SaturationDetector),
+        ("queue-scorer", {"scorer"}),
+        ("max-score-picker", {"picker"}),
+        ("label-selector-filter", {"filter"}),
+        ("utilization-detector", {"filter", "saturation detector"}),
+        ("disagg-profile-handler", {"profile handler"}),
+        ("single-profile-handler", {"profile handler"}),
+        ("prefix-based-pd-decider", {"decider"}),
+        ("openai-parser", {"parser"}),
+        ("metrics-data-source", {"data source"}),
     ],
 )
-def test_each_type_has_its_part(name: str, part: type) -> None:
-    plugin = FACTORIES[name]({})
-    assert part in [kind for kind in PARTS if isinstance(plugin, kind)]
+def test_kinds_go_by_the_methods(name: str, kinds: set[str]) -> None:
+    assert OWN_TYPES.types[name].kinds == kinds
 
 
-def test_no_type_is_both_made_and_always_on() -> None:
-    assert not ALWAYS_ON & FACTORIES.keys()
+def test_a_class_without_a_plugins_method_is_none() -> None:
+    assert kinds_of(dict) == frozenset()
 
 
-@pytest.mark.parametrize(
-    ("parameters", "picked"), [({}, 1), ({"maxNumOfEndpoints": 2}, 2), ({"maxNumOfEndpoints": 0}, 1)]
-)
-def test_parameters_of_the_picker(parameters: dict[str, Any], picked: int) -> None:
-    plugin = FACTORIES["max-score-picker"](parameters)
-    assert isinstance(plugin, MaxScorePicker)
-    candidates = everyone(store_of(None, None, None))
-    assert len(plugin.pick(candidates.in_flight.astype(float), candidates, None)) == picked  # type: ignore[arg-type]
+def test_a_name_is_in_one_list() -> None:
+    assert not BUILT_IN.keys() & KEPT.keys()
+    assert not OWN_TYPES.types.keys() & UNSUPPORTED.keys()
+    assert PASSED_OVER.keys() <= BUILT_IN.keys()
 
 
-def test_parameters_of_the_detector() -> None:
-    parameters = {"queueDepthThreshold": 10, "kvCacheUtilThreshold": 0.5}
-    plugin = FACTORIES["utilization-detector"](parameters)
-    assert isinstance(plugin, UtilizationDetector)
-    assert plugin.saturation(everyone(store_of(load(10, 0.0)))) == 1
-    assert plugin.saturation(everyone(store_of(load(0, 0.25)))) == 0.5
+def test_users_types_join_and_are_no_longer_unsupported() -> None:
+    class Mine:
+        pass
 
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [
-        ("max-score-picker", {"maxNumOfEndpoints": "2"}),
-        ("max-score-picker", {"maxNumOfEndpoints": 1.5}),
-        ("max-score-picker", {"maxNumOfEndpoints": True}),
-        ("utilization-detector", {"queueDepthThreshold": 0}),
-        ("utilization-detector", {"queueDepthThreshold": -1}),
-        ("utilization-detector", {"kvCacheUtilThreshold": None}),
-        ("utilization-detector", {"kvCacheUtilThreshold": math.nan}),
-        ("utilization-detector", {"queueDepthThreshold": math.inf}),
-        ("utilization-detector", {"kvCacheUtilThreshold": 1.5}),
-        ("utilization-detector", {"metricsStalenessThreshold": 200}),
-        ("utilization-detector", {"metricsStalenessThreshold": "soon"}),
-        ("utilization-detector", {"metricsStalenessThreshold": "-1s"}),
-    ],
-)
-def test_parameters_that_make_no_sense(name: str, parameters: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(parameters))):
-        FACTORIES[name](parameters)
-
-
-def test_other_parameters_are_passed_over() -> None:
-    FACTORIES["prefix-cache-scorer"]({"hashBlockSize": 64})
+    joined = catalogue([PluginType("latency-scorer", Mine, frozenset({"scorer"}))])
+    assert joined.types["latency-scorer"].cls is Mine
+    assert "latency-scorer" not in joined.unsupported
+    assert joined.types.keys() - OWN_TYPES.types.keys() == {"latency-scorer"}
