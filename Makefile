@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard protos/epp/wire/*.proto)
 
-.PHONY: run test soak check format bench fuzz protos clean test-vllm
+.PHONY: run test soak check format bench fuzz protos clean test-foreign test-vllm
 
 run: $(VENV)/.up         ## Envoy, the picker and three simulated vLLM servers on 127.0.0.1:8080
 	@$(BIN)/epp up $(ARGS)
@@ -14,6 +14,9 @@ test: $(VENV)/.dev       ## every test that needs no GPU and no real vLLM
 
 soak: $(VENV)/.dev       ## 24,000 requests straight and 24,000 through Envoy, 512 at a time, a quarter of them given up
 	SOAK_REQUESTS=24000 $(BIN)/python -m pytest tests/e2e/test_soak.py $(ARGS)
+
+test-foreign: $(VENV)/.dev ## h2load and curl against the picker; they have to be there
+	$(BIN)/python -m pytest tests/foreign $(ARGS)
 
 test-vllm: $(VENV)/.dev  ## the same path with two real vLLM servers (CPU build, installed on first use)
 	$(BIN)/python -m pytest tests/vllm $(ARGS)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +369,26 @@ async def test_envoy_killed_and_started_again_under_load(stack: Stack) -> None:
     assert {each.ended for each in load.lost(0)} <= {away}, load
     assert not load.lost(back), load
     await eventually(stack.picker.is_idle)
+
+
+async def test_envoy_dies_in_the_middle_of_many_streams(stack: Stack, tmp_path: Path) -> None:
+    """Bodies that have not all come, requests that wait for their answers, and answers that go on."""
+    async with own_picker(stack, tmp_path) as own, AsyncExitStack() as clients:
+        half = b'{"model": "food-review", "prompt": "' + b"x" * 100_000
+        head = [f"POST {COMPLETIONS} HTTP/1.1", "host: here", "content-length: 1000000"]
+        for _ in range(20):
+            _, writer = await clients.enter_async_context(connection(own.gateway.port))
+            writer.write(http_head(head) + half)
+            asking = own.client.stream("POST", COMPLETIONS, json=completion(max_tokens=ENDLESS, stream=True))
+            await clients.enter_async_context(asking)
+        await eventually(lambda: has_open(own.picker, 40), "forty streams")
+        assert await own.picker.in_flight() == 20
+        await own.gateway.kill()
+        await eventually(own.picker.is_idle)
+
+
+async def has_open(picker: Picker, count: int) -> bool:
+    return await picker.metric("epp_streams_open") == count
 
 
 async def asks_picker(gateway: Gateway) -> bool:
