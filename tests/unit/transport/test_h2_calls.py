@@ -1,6 +1,8 @@
 """Running a method step by step, and as a task once it waits for something else."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -167,6 +169,27 @@ async def test_reset_cancels_the_method_which_may_clean_up(as_task: bool) -> Non
     assert seen == ["cancelled", "cleaned up"]
     assert bench.hear() == []
     assert bench.tally.buffered == 0
+
+
+async def test_reset_leaves_nothing_for_the_garbage_collector() -> None:
+    class Held:
+        pass
+
+    held: list[weakref.ref[Held]] = []
+
+    async def method(call: Call) -> None:
+        mine = Held()
+        held.append(weakref.ref(mine))
+        await call.read()
+
+    bench = Bench(method)
+    bench.opens()
+    gc.disable()
+    try:
+        bench.does(rst_stream_frame(1, ErrorCode.CANCEL))
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 async def test_stop_tells_its_status_and_cancels() -> None:
