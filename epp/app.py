@@ -54,6 +54,15 @@ _log = logging.getLogger(__name__)
 # the chart's readiness period. Until then new streams are still served.
 _FAREWELL = 2.0
 
+# Requests leave no rings of objects, so there is hardly anything to collect. But Python looks whenever 700
+# objects more are alive than at the last look, which 256 requests under way are at any moment: that took 15 us
+# of each request, in pauses of 2 ms, and of 6 ms every 5,000 requests. With 5,000 it takes 0.5 us of each and
+# 3 ms at a time; with 20,000 pauses of 33 ms were seen.
+_GC_THRESHOLDS = (5_000, 10, 10)
+
+# Time between two looks at how late the event loop is, seconds. A look takes 20 us.
+_LAG_INTERVAL = 0.02
+
 
 def main(argv: Sequence[str]) -> int:
     """Runs the picker until SIGTERM or SIGINT; 1 if it cannot start."""
@@ -169,11 +178,13 @@ class App:
                 group.create_task(self._follow_source(), name="source"),
                 group.create_task(self._poller.run(), name="poller"),
                 group.create_task(self._refresh_gauges(), name="gauges"),
+                group.create_task(self._watch_loop(), name="event loop"),
             ]
             _log.info("serving ext_proc on %s", grpc_server.address)
             # What was made until now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*_GC_THRESHOLDS)
             await stop.wait()
             _log.info("stopping; open streams have %g s", settings.drain_timeout)
             self._draining = True
@@ -214,6 +225,13 @@ class App:
             )
             self._metrics.prefix_index_measured(self._policy.prefix_blocks)
             await asyncio.sleep(self._settings.refresh_prometheus_metrics_interval)
+
+    async def _watch_loop(self) -> None:
+        """Measures how late the event loop is: so late may any request be noticed, too."""
+        while True:
+            due = self._clock() + _LAG_INTERVAL
+            await asyncio.sleep(_LAG_INTERVAL)
+            self._metrics.loop_lagged(max(0.0, self._clock() - due))
 
     # The poller's observer -------------------------------------------------------------------------------
 

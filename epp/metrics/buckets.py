@@ -38,3 +38,6 @@ HIT_BYTES = (0, *(2**power for power in range(4, 17)))
 
 # Ours. A scrape: vLLM needs 8 to 150 ms for its page, and is given a second.
 SCRAPE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+# Ours. How late the event loop is: its timers count whole milliseconds, and a second is an outage.
+LOOP_LAG = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1)

@@ -144,6 +144,11 @@ class Families:
         self.scrape_errors = counter("epp_scrape_errors_total", "Scrapes that told nothing.", "kind")
         self.streams_open = gauge("epp_streams_open", "ext_proc streams open, one for each HTTP request.")
         self.streams = counter("epp_streams_total", "ext_proc streams ended, by what ended them.", "outcome")
+        self.loop_lag = histogram(
+            "epp_event_loop_lag_seconds",
+            "How late the event loop was, looked at 50 times a second.",
+            buckets.LOOP_LAG,
+        )
         self.limits = counter(
             "epp_transport_limits_total", "Bounds of the transport that a peer ran into.", "limit"
         )

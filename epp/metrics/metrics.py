@@ -44,6 +44,7 @@ class Metrics:
         self._decisions = families.decisions.at()
         self._hit_bytes = families.hit_bytes.at()
         self._hit_ratio = families.hit_ratio.at()
+        self._loop_lag = families.loop_lag.at()
         self._streams_open = families.streams_open.at()
         self._body_bytes = {way: families.body_bytes.at(way) for way in ("request", "response")}
         self._families.info.at(commit, version("epp")).value = 1
@@ -182,6 +183,10 @@ class Metrics:
     def scrape_failed(self, kind: str) -> None:
         """An endpoint's metrics page did not come, or said nothing."""
         self._families.scrape_errors.at(kind).add()
+
+    def loop_lagged(self, seconds: float) -> None:
+        """The event loop came back to something so much later than it should have."""
+        self._loop_lag.observe(seconds)
 
     def limit_hit(self, limit: str) -> None:
         """A peer ran into a bound of the transport."""

@@ -23,6 +23,7 @@ from epp.metrics import buckets
         (buckets.HIT_RATIO, 11, 0, 1),
         (buckets.HIT_BYTES, 14, 0, 65536),
         (buckets.SCRAPE, 12, 0.001, 5),
+        (buckets.LOOP_LAG, 12, 0.001, 1),
     ],
 )
 def test_bounds(bounds: tuple[float, ...], number: int, first: float, last: float) -> None:

@@ -184,6 +184,7 @@ def test_our_own_work() -> None:
     metrics = Metrics()
     metrics.scrape_took(0.02)
     metrics.scrape_failed("timeout")
+    metrics.loop_lagged(0.004)
     metrics.stream_opened()
     metrics.stream_opened()
     metrics.stream_ended("complete")
@@ -193,6 +194,8 @@ def test_our_own_work() -> None:
         "epp_scrape_duration_seconds_sum": 0.02,
         "epp_scrape_duration_seconds_count": 1,
         'epp_scrape_errors_total{kind="timeout"}': 1,
+        "epp_event_loop_lag_seconds_sum": 0.004,
+        "epp_event_loop_lag_seconds_count": 1,
         "epp_streams_open": 1,
         'epp_streams_total{outcome="complete"}': 1,
         'epp_body_bytes_total{direction="request"}': 100,
