@@ -7,7 +7,16 @@ import msgspec
 from epp.errors import RequestError
 from epp.extproc.exchange import Exchange
 from epp.extproc.names import DESTINATION
-from epp.wire.messages import Answer, HeaderList, HeaderMutation, ImmediateResponse, Phase, StreamedBody
+from epp.wire.messages import (
+    NO_METADATA,
+    Answer,
+    HeaderList,
+    HeaderMutation,
+    ImmediateResponse,
+    MetadataMap,
+    Phase,
+    StreamedBody,
+)
 
 # Some proxies refuse body messages over 64 KB; the reference cuts here (its issue #854).
 BODY_PIECE_BYTES = 62_000
@@ -26,22 +35,23 @@ def error_response(error: RequestError) -> ImmediateResponse:
 
 def with_destination(exchange: Exchange, length: int | None) -> HeaderMutation:
     """Where the request goes, with the other changes to its headers; `length` None or 0: not told."""
-    mutation = exchange.request_mutation
-    added: HeaderList = ((DESTINATION, exchange.destination),)
-    if length:
-        added = (*added, ("Content-Length", str(length)))
-    return HeaderMutation((*added, *mutation.set), mutation.remove)
+    changes = exchange.request_mutation
+    told: HeaderList = (("Content-Length", str(length)),) if length else ()
+    return HeaderMutation(((DESTINATION, exchange.destination), *told, *changes.set), changes.remove)
 
 
-def cut(phase: Phase, data: bytes, *, end: bool) -> list[Answer]:
-    """`data` in pieces that every proxy takes; at least one, so that an end is told even when it is empty."""
+def cut(phase: Phase, data: bytes, *, end: bool, metadata: MetadataMap = NO_METADATA) -> list[Answer]:
+    """`data` in pieces that every proxy takes; at least one, so that an end is told even when it is empty.
+
+    `metadata` goes with the end.
+    """
     if len(data) <= BODY_PIECE_BYTES:
-        return [StreamedBody(phase, data, end)]
+        return [StreamedBody(phase, data, end, metadata)]
     view = memoryview(data)
     last = (len(data) - 1) // BODY_PIECE_BYTES * BODY_PIECE_BYTES
     pieces: list[Answer] = [
         StreamedBody(phase, view[start : start + BODY_PIECE_BYTES])
         for start in range(0, last, BODY_PIECE_BYTES)
     ]
-    pieces.append(StreamedBody(phase, view[last:], end))
+    pieces.append(StreamedBody(phase, view[last:], end, metadata))
     return pieces

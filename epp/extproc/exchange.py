@@ -17,6 +17,10 @@ class Exchange(Protocol):
         """`ip:port`, or several with commas: the first serves, the others are fallbacks in order."""
 
     @property
+    def metadata(self) -> MetadataMap:
+        """Dynamic metadata that says the same, and what else the gateway should know."""
+
+    @property
     def request_mutation(self) -> HeaderMutation:
         """Changes to the request's headers beside the destination and the length."""
 
@@ -34,8 +38,8 @@ class Exchange(Protocol):
     def response_body(self, data: bytes, end: bool) -> bytes:
         """Takes note of a piece of the answer and returns what to send on now; `end`: no more will come."""
 
-    def response_ended(self) -> None:
-        """The answer is complete."""
+    def response_ended(self) -> MetadataMap:
+        """The answer is complete; dynamic metadata to send with its end."""
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from epp.wire.messages import MetadataMap
 
 DESTINATION = "x-gateway-destination-endpoint"
 SERVED = "x-gateway-destination-endpoint-served"
+SCORES = "x-gateway-destination-endpoint-scores"  # llm-d's
 SUBSET = "x-gateway-destination-endpoint-subset"
 LB_NAMESPACE = "envoy.lb"
 SUBSET_NAMESPACE = "envoy.lb.subset_hint"
@@ -20,9 +22,11 @@ UPSTREAM_ADDRESS = "upstream.address"
 WENT_INTO_RESPONSE = "x-went-into-resp-headers"
 
 
-def destination_metadata(destination: str) -> MetadataMap:
-    """The dynamic metadata that says the same as the destination header."""
-    return {LB_NAMESPACE: {DESTINATION: destination}}
+def destination_metadata(destination: str, scores: Mapping[str, float] | None = None) -> MetadataMap:
+    """The dynamic metadata that says the same as the destination header; `scores` by address, if wanted."""
+    if scores is None:
+        return {LB_NAMESPACE: {DESTINATION: destination}}
+    return {LB_NAMESPACE: {DESTINATION: destination, SCORES: scores}}
 
 
 def read_subset(metadata: MetadataMap) -> frozenset[str] | None:

@@ -36,8 +36,9 @@ from typing import Any
 from epp.errors import BadRequestError, ProtocolError, RequestError, TooLargeError
 from epp.extproc.answers import cut, error_response, with_destination
 from epp.extproc.exchange import Exchange, Place
-from epp.extproc.names import WENT_INTO_RESPONSE, destination_metadata
+from epp.extproc.names import WENT_INTO_RESPONSE
 from epp.wire.messages import (
+    NO_METADATA,
     NO_CONTEXT,
     Answer,
     BodyAnswer,
@@ -51,6 +52,7 @@ from epp.wire.messages import (
     HttpTrailers,
     ImmediateResponse,
     Message,
+    MetadataMap,
     Phase,
     TrailersAnswer,
 )
@@ -232,7 +234,7 @@ class Stream:
             REQUEST,
             with_destination(exchange, length),
             clear_route_cache=True,
-            dynamic_metadata=destination_metadata(exchange.destination),
+            dynamic_metadata=exchange.metadata,
         )
 
     def _buffered_destination(self, exchange: Exchange) -> BodyAnswer:
@@ -246,7 +248,7 @@ class Stream:
             exchange.request_body,
             with_destination(exchange, length),
             clear_route_cache=True,
-            dynamic_metadata=destination_metadata(exchange.destination),
+            dynamic_metadata=exchange.metadata,
         )
 
     def _owed_trailers(self) -> list[Answer]:
@@ -267,9 +269,8 @@ class Stream:
             if self._exchange.rewrites_response:
                 removed = (*removed, "content-length")
             mutation = HeaderMutation((*_WENT, *changes.set) if changes.set else _WENT, removed)
-        if message.end_of_stream:
-            self._end_response()
-        return [HeadersAnswer(RESPONSE, mutation)]
+        metadata = self._end_response() if message.end_of_stream else NO_METADATA
+        return [HeadersAnswer(RESPONSE, mutation, dynamic_metadata=metadata)]
 
     def _response_body(self, message: HttpBody) -> list[Answer]:
         if self._response is IDLE:
@@ -283,34 +284,33 @@ class Stream:
         data = came = bytes(message.data)
         if self._exchange is not None:
             data = self._exchange.response_body(came, end)
-        if message.end_of_stream:
-            self._end_response()
+        metadata = self._end_response() if message.end_of_stream else NO_METADATA
         if mode is FULL_DUPLEX_STREAMED:
-            return cut(RESPONSE, data, end=message.end_of_stream) if data or end else []
-        return [BodyAnswer(RESPONSE, None if data is came else data)]
+            return cut(RESPONSE, data, end=message.end_of_stream, metadata=metadata) if data or end else []
+        return [BodyAnswer(RESPONSE, None if data is came else data, dynamic_metadata=metadata)]
 
     def _response_trailers(self, _: HttpTrailers) -> list[Answer]:
         if self._response is IDLE:
             raise ProtocolError("response trailers came before response headers")
         answers: list[Answer] = []
+        metadata = NO_METADATA
         if self._response is BODY:
             rest = self._exchange.response_body(b"", True) if self._exchange else b""
             if rest:
                 if self._response_mode is not FULL_DUPLEX_STREAMED:
                     raise ProtocolError("response trailers came in the middle of a model name")
                 answers += cut(RESPONSE, rest, end=False)
-            self._end_response()
-        return [*answers, TrailersAnswer(RESPONSE)]
+            metadata = self._end_response()
+        return [*answers, TrailersAnswer(RESPONSE, metadata)]
 
     def _abandon_request(self) -> None:
         """Envoy answers the client although the request was not placed: a local reply."""
         self._request = DONE
         self._forget_body()
 
-    def _end_response(self) -> None:
+    def _end_response(self) -> MetadataMap:
         self._response = DONE
-        if self._exchange is not None:
-            self._exchange.response_ended()
+        return NO_METADATA if self._exchange is None else self._exchange.response_ended()
 
     # Both ------------------------------------------------------------------------------------------------
 

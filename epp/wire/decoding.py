@@ -34,8 +34,8 @@ from epp.wire.messages import (
 )
 
 # Header entries that are remembered. Each request brings one or two that never come again (its id, its
-# length), so that this many last for a thousand requests. Longer ones (cookies, tokens) are one client's own.
-_HEADERS, _HEADER_BYTES = 2048, 256
+# length), so that this many last for hundreds of requests. Longer ones (cookies, tokens) are one client's.
+_HEADERS, _HEADER_BYTES = 1024, 256
 
 # Contexts that are remembered. There is one for each endpoint that serves, and one for each hint of a subset,
 # which names all its endpoints: 4096 bytes hold about 150.

@@ -27,9 +27,9 @@ from epp.wire.messages import (
     TrailersAnswer,
 )
 
-# Headers to set and destinations that are remembered: some hundred repeat, two a request (its id and length)
-# do not.
-_REMEMBERED = 2048
+# Headers to set and destinations that are remembered: some hundred repeat, one or two a request do not (its
+# id, its length).
+_REMEMBERED = 1024
 
 # Longer values are one client's own.
 _LONGEST = 256
@@ -81,7 +81,7 @@ def _common(answer: HeadersAnswer | BodyAnswer, body_mutation: bytes) -> bytes:
 def _streamed(answer: StreamedBody) -> bytes:
     head = _heads[answer.phase is _REQUEST, len(answer.data), answer.end_of_stream]
     if answer.end_of_stream:
-        return b"".join((head, answer.data, _END_OF_STREAM))
+        return b"".join((head, answer.data, _END_OF_STREAM, _metadata(answer.dynamic_metadata)))
     return head + answer.data
 
 
@@ -98,7 +98,7 @@ def _streamed_head(piece: tuple[bool, int, bool]) -> bytes:
 
 def _trailers(answer: TrailersAnswer) -> bytes:
     # ProcessingResponse: 5 `request_trailers`, 6 `response_trailers`.
-    return b"\x2a\x00" if answer.phase is _REQUEST else b"\x32\x00"
+    return (b"\x2a\x00" if answer.phase is _REQUEST else b"\x32\x00") + _metadata(answer.dynamic_metadata)
 
 
 def _immediate(answer: ImmediateResponse) -> bytes:

@@ -21,6 +21,8 @@ HeaderList = tuple[tuple[str, str], ...]
 # Namespace -> key -> value, as in Metadata.filter_metadata.
 MetadataMap = Mapping[str, Mapping[str, Any]]
 
+NO_METADATA: MetadataMap = {}
+
 
 class Phase(Enum):
     """Which half of the HTTP exchange a message speaks of."""
@@ -73,6 +75,7 @@ class HttpBody(msgspec.Struct, frozen=True, gc=False):
     phase: Phase
     data: bytes | memoryview
     end_of_stream: bool = False
+    dynamic_metadata: MetadataMap = NO_METADATA
     context: Context = NO_CONTEXT
 
 
@@ -105,7 +108,7 @@ class HeadersAnswer(msgspec.Struct, frozen=True, gc=False):
     phase: Phase
     mutation: HeaderMutation = NO_MUTATION
     clear_route_cache: bool = False
-    dynamic_metadata: MetadataMap = msgspec.field(default_factory=dict)
+    dynamic_metadata: MetadataMap = NO_METADATA
 
 
 class StreamedBody(msgspec.Struct, frozen=True, gc=False):
@@ -114,6 +117,7 @@ class StreamedBody(msgspec.Struct, frozen=True, gc=False):
     phase: Phase
     data: bytes | memoryview
     end_of_stream: bool = False
+    dynamic_metadata: MetadataMap = NO_METADATA
 
 
 class BodyAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -123,13 +127,14 @@ class BodyAnswer(msgspec.Struct, frozen=True, gc=False):
     data: bytes | None = None
     mutation: HeaderMutation = NO_MUTATION
     clear_route_cache: bool = False
-    dynamic_metadata: MetadataMap = msgspec.field(default_factory=dict)
+    dynamic_metadata: MetadataMap = NO_METADATA
 
 
 class TrailersAnswer(msgspec.Struct, frozen=True, gc=False):
     """The answer to `HttpTrailers`: they go on unchanged."""
 
     phase: Phase
+    dynamic_metadata: MetadataMap = NO_METADATA
 
 
 class ImmediateResponse(msgspec.Struct, frozen=True, gc=False):
