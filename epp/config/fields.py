@@ -98,7 +98,7 @@ def summary(cls: Any) -> str:
 
 
 def _of_dataclass(cls: Any) -> Iterator[Field]:
-    kinds = _annotations(cls, cls)
+    kinds = _annotations(cls)
     for field in dataclasses.fields(cls):
         if field.init:
             yield Field(field.name, kinds[field.name], _default_maker(field))
@@ -114,12 +114,12 @@ def _default_maker(field: dataclasses.Field[Any]) -> Callable[[], Any] | _Requir
 def _of_arguments(cls: Any) -> Iterator[Field]:
     if cls.__init__ is object.__init__:
         return
-    kinds = _annotations(cls.__init__, cls)
+    kinds = _annotations(cls.__init__)
     for argument in list(inspect.signature(cls.__init__).parameters.values())[1:]:
         if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD, argument.POSITIONAL_ONLY):
-            raise TypeError(f"{cls.__name__}: {argument} cannot be given by a configuration")
+            raise TypeError(f"{argument} cannot be given by a configuration")
         if argument.name not in kinds:
-            raise TypeError(f'{cls.__name__}: the argument "{argument.name}" has no annotation')
+            raise TypeError(f'the argument "{argument.name}" has no annotation')
         yield Field(argument.name, kinds[argument.name], _argument_default(argument))
 
 
@@ -128,8 +128,8 @@ def _argument_default(argument: inspect.Parameter) -> Callable[[], Any] | _Requi
     return REQUIRED if default is argument.empty else lambda: default
 
 
-def _annotations(annotated: Any, cls: Any) -> dict[str, Any]:
+def _annotations(annotated: Any) -> dict[str, Any]:
     try:
         return get_type_hints(annotated, include_extras=True)
     except Exception as error:  # whatever the annotation's text does when it is evaluated
-        raise TypeError(f"{cls.__name__}: an annotation cannot be understood: {error}") from None
+        raise TypeError(f"an annotation cannot be understood: {error}") from None

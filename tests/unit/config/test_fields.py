@@ -71,9 +71,9 @@ class Broken:
 @pytest.mark.parametrize(
     ("cls", "fault"),
     [
-        (Bare, 'Bare: the argument "x" has no annotation'),
-        (Open, r"Open: \*\*others: int cannot be given by a configuration"),
-        (Broken, "Broken: an annotation cannot be understood: name 'Nowhere' is not defined"),
+        (Bare, 'the argument "x" has no annotation'),
+        (Open, r"\*\*others: int cannot be given by a configuration"),
+        (Broken, "an annotation cannot be understood: name 'Nowhere' is not defined"),
     ],
 )
 def test_what_cannot_be_taken_is_the_authors_fault(cls: Any, fault: str) -> None:
