@@ -19,6 +19,7 @@ UNTESTED = {
 
 # Test files of more than one module.
 OF_SEVERAL = {
+    "test_docs_plugins.py": "the examples in docs/plugins.md",
     "test_hermetic_cases.py": "the reference's cases over a whole conversation",
     "test_layout.py": "this one",
     "transport/h2/test_conformance_frames.py": "RFC 9113, sections 4 and 6, over the whole core",
