@@ -80,9 +80,10 @@ def _common(answer: HeadersAnswer | BodyAnswer, body_mutation: bytes) -> bytes:
 
 def _streamed(answer: StreamedBody) -> bytes:
     head = _heads[answer.phase is _REQUEST, len(answer.data), answer.end_of_stream]
-    if answer.end_of_stream:
-        return b"".join((head, answer.data, _END_OF_STREAM, _metadata(answer.dynamic_metadata)))
-    return head + answer.data
+    if not answer.end_of_stream and not answer.dynamic_metadata:
+        return head + answer.data
+    end = _END_OF_STREAM if answer.end_of_stream else b""
+    return b"".join((head, answer.data, end, _metadata(answer.dynamic_metadata)))
 
 
 def _streamed_head(piece: tuple[bool, int, bool]) -> bytes:

@@ -75,7 +75,6 @@ class HttpBody(msgspec.Struct, frozen=True, gc=False):
     phase: Phase
     data: bytes | memoryview
     end_of_stream: bool = False
-    dynamic_metadata: MetadataMap = NO_METADATA
     context: Context = NO_CONTEXT
 
 

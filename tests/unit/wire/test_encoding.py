@@ -32,6 +32,8 @@ def as_envoy_reads(answer: Answer) -> envoy.ProcessingResponse:
         response.immediate_response.body = answer.body
         response.immediate_response.details = answer.details
         return response
+    for namespace, values in answer.dynamic_metadata.items():
+        response.dynamic_metadata.get_or_create_struct(namespace).update(values)
     if isinstance(answer, TrailersAnswer):
         getattr(response, f"{answer.phase.value}_trailers").SetInParent()
         return response
@@ -51,8 +53,6 @@ def as_envoy_reads(answer: Answer) -> envoy.ProcessingResponse:
     if answer.mutation:
         mutate(common.header_mutation, answer.mutation)
     common.clear_route_cache = answer.clear_route_cache
-    for namespace, values in answer.dynamic_metadata.items():
-        response.dynamic_metadata.get_or_create_struct(namespace).update(values)
     return response
 
 
@@ -76,9 +76,9 @@ metadata: st.SearchStrategy[MetadataMap] = st.dictionaries(
 data = st.binary(max_size=20) | LENGTHS.map(bytes)
 answers: st.SearchStrategy[Answer] = st.one_of(
     st.builds(HeadersAnswer, phases, mutations, st.booleans(), metadata),
-    st.builds(StreamedBody, phases, data | data.map(lambda whole: memoryview(whole)[:]), st.booleans()),
+    st.builds(StreamedBody, phases, data | data.map(lambda whole: memoryview(whole)[:]), st.booleans(), metadata),
     st.builds(BodyAnswer, phases, st.none() | data, mutations, st.booleans(), metadata),
-    st.builds(TrailersAnswer, phases),
+    st.builds(TrailersAnswer, phases, metadata),
     st.builds(ImmediateResponse, st.sampled_from([400, 429, 503]), header_lists, data, TEXTS),
 )
 
