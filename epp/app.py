@@ -55,9 +55,9 @@ _log = logging.getLogger(__name__)
 _FAREWELL = 2.0
 
 # Requests leave no rings of objects, so there is hardly anything to collect. But Python looks whenever 700
-# objects more are alive than at the last look, which 256 requests under way are at any moment: that took 15 us
-# of each request, in pauses of 2 ms, and of 6 ms every 5,000 requests. With 5,000 it takes 0.5 us of each and
-# 3 ms at a time; with 20,000 pauses of 33 ms were seen.
+# objects more are alive than at the last look, which 256 requests under way are at any moment: that took 15
+# us of each request, in pauses of 2 ms, and of 6 ms every 5,000 requests. With 5,000 it takes 0.5 us of each
+# and 3 ms at a time; with 20,000 pauses of 33 ms were seen.
 _GC_THRESHOLDS = (5_000, 10, 10)
 
 # Time between two looks at how late the event loop is, seconds. A look takes 20 us.
