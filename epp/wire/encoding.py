@@ -132,6 +132,10 @@ def _set_header(header: tuple[str, str]) -> bytes:
     return _field(b"\x0a", _field(b"\x0a", _field(b"\x0a", key.encode()) + _field(b"\x1a", value.encode())))
 
 
+def _is_short(mutation: HeaderMutation) -> bool:
+    return all(len(value) <= _LONGEST for _, value in mutation.set)
+
+
 def _metadata(metadata: MetadataMap) -> bytes:
     # A destination is one text under one key of one namespace.
     if len(metadata) == 1:
@@ -204,7 +208,7 @@ _REQUEST = Phase.REQUEST  # Python 3.11 takes 100 ns to find it in its class
 _set_headers = Memo(_set_header, _REMEMBERED, lambda header: len(header[1]) <= _LONGEST)
 _destinations = Memo(_one_text, _REMEMBERED, lambda place: len(place[2]) <= _LONGEST)
 _heads = Memo(_streamed_head, _HEADS)
-_response_headers = Memo(_plain_response_headers, _REMEMBERED)
+_response_headers = Memo(_plain_response_headers, _REMEMBERED, _is_short)
 
 _WRITE: dict[type[Answer], Callable[[Any], bytes]] = {
     HeadersAnswer: _headers,
