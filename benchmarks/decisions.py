@@ -99,7 +99,7 @@ def measure(text: str, endpoints: int, size: int) -> float:
         for number, request in enumerate(asked):
             candidates = store.candidates(None, NOW)
             decision = scheduler.run(request, candidates, rng)
-            scheduler.placed(request, decision)
+            policy.observers.placed(request, decision)
             log.add(request, decision)
             endpoint = decision.picked[0]
             store.reserve(endpoint, 100, "base")

@@ -20,7 +20,7 @@ from epp.config.picker import load_picker_config
 from epp.datastore.store import Datastore, Reservation
 from epp.plugins.registry import OWN_TYPES
 from epp.scheduling.build import build_policy
-from epp.scheduling.scheduler import Scheduler
+from epp.scheduling.policy import Policy
 from epp.sim.engine import Engine, EngineConfig, SimRequest
 from epp.types import (
     Api,
@@ -109,7 +109,7 @@ class Run:
         adapters = frozenset(f"adapter-{n}" for n in range(workload.adapters))
         for name in self._engines:
             self._store.models_listed(name, frozenset({"base"}), adapters)
-        self._scheduler = _scheduler(weights, self._store)
+        self._policy = _policy(weights, self._store)
         self._held: dict[str, Reservation] = {}
         self._stepping: set[str] = set()
         self._first_tokens: list[float] = []
@@ -169,8 +169,8 @@ class Run:
         )
         name = str(next(self._order))
         request = InferenceRequest(name, "/v1/completions", {}, body, ControlHeaders(), model)
-        decision = self._scheduler.run(request, self._store.candidates(None, now), self._rng)
-        self._scheduler.placed(request, decision)
+        decision = self._policy.scheduler.run(request, self._store.candidates(None, now), self._rng)
+        self._policy.observers.placed(request, decision)
         endpoint = decision.picked[0]
         self._held[name] = self._store.reserve(endpoint, tokens, model)
         adapter = "" if model == "base" else model
@@ -199,7 +199,7 @@ class Run:
         return len(result.finished)
 
 
-def _scheduler(weights: Mapping[str, float], store: Datastore) -> Scheduler:
+def _policy(weights: Mapping[str, float], store: Datastore) -> Policy:
     config = {
         "apiVersion": "inference.networking.x-k8s.io/v1alpha1",
         "kind": "EndpointPickerConfig",
@@ -212,7 +212,7 @@ def _scheduler(weights: Mapping[str, float], store: Datastore) -> Scheduler:
         ],
     }
     loaded = load_picker_config(json.dumps(config), "weights", OWN_TYPES)
-    return build_policy(loaded, store, staleness=2.0).scheduler
+    return build_policy(loaded, store, staleness=2.0)
 
 
 def candidates() -> Iterator[tuple[str, dict[str, float]]]:

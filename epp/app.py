@@ -27,10 +27,10 @@ from epp.conversation import Conversation
 from epp.datastore.store import Datastore
 from epp.datastore.view import describe_endpoints, endpoint_queues, pool_means
 from epp.director import Director, DirectorSettings, Listeners
+from epp.discovery import load_catalogue
 from epp.errors import ConfigError, Fault
 from epp.logs import configure_logging
 from epp.metrics import Metrics
-from epp.plugins.registry import OWN_TYPES
 from epp.scheduling.build import build_policy
 from epp.scheduling.decision import DecisionLog
 from epp.scheduling.default import DEFAULT_CONFIG
@@ -80,11 +80,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _read_config(settings: ServeSettings) -> PickerConfig:
+    types = load_catalogue(settings.plugin_path)
     if settings.config_text:
-        return load_picker_config(settings.config_text, "--config-text", OWN_TYPES)
+        return load_picker_config(settings.config_text, "--config-text", types)
     if settings.config_file:
         return load_picker_config(
-            read_text(Path(settings.config_file), settings.config_file), settings.config_file, OWN_TYPES
+            read_text(Path(settings.config_file), settings.config_file), settings.config_file, types
         )
     return DEFAULT_CONFIG
 
@@ -131,7 +132,9 @@ class App:
             self._metrics,
             Listeners(request_came=self._poller.requested, load_came=self._poller.answered),
             DirectorSettings(
-                strict_paths=settings.strict_paths, ignore_subset=settings.disable_endpoint_subset_filter
+                strict_paths=settings.strict_paths,
+                ignore_subset=settings.disable_endpoint_subset_filter,
+                emit_endpoint_scores=settings.emit_endpoint_scores,
             ),
             clock=self._clock,
             rng=random.Random(),

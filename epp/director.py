@@ -19,7 +19,7 @@ from epp.datastore.endpoints import Endpoint
 from epp.datastore.store import Datastore
 from epp.errors import NoEndpointError, RequestError
 from epp.extproc.exchange import Place
-from epp.extproc.names import read_subset
+from epp.extproc.names import destination_metadata, read_subset
 from epp.logs import FaultLog
 from epp.metrics import Metrics
 from epp.parse.headers import CONTROL_HEADERS, REQUEST_ID, read_controls
@@ -27,10 +27,11 @@ from epp.parse.model_name import replace_model
 from epp.parse.request import model_span, parse_body
 from epp.placement import Placement
 from epp.scheduling.decision import KEPT_CHARACTERS, Decision, DecisionLog
+from epp.scheduling.explain import endpoint_scores
 from epp.scheduling.policy import Policy
 from epp.scrape import load_header
 from epp.types import Api, InferenceRequest, LoadSample, ParsedBody, Prompt
-from epp.wire.messages import HeaderList, HeaderMutation
+from epp.wire.messages import HeaderList, HeaderMutation, MetadataMap
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class DirectorSettings:
 
     strict_paths: bool = False
     ignore_subset: bool = False
+    emit_endpoint_scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ class Director:
         self._policy = policy
         self._scheduler = policy.scheduler
         self._admission = Admission(policy.detector)
-        self._store.departed = policy.left
+        self._observers = policy.observers
+        self._store.departed = policy.observers.left
 
     async def place(self, asked: Place, received_at: float) -> Placement:
         """Finds the request an endpoint and reserves it. Raises RequestError if it cannot have one."""
@@ -196,7 +199,7 @@ class Director:
     def _take(self, asked: Place, request: InferenceRequest, decision: Decision) -> Placement:
         mutation = _request_mutation(request, decision)
         body, tokens = _request_body(asked, request), _tokens(request.body)
-        self._scheduler.placed(request, decision)
+        self._observers.placed(request, decision)
         # The placement lives as long as the answer takes, and the prompt's views would hold the whole body.
         request.body = msgspec.structs.replace(request.body, prompt=_FORGOTTEN)
         self._decisions.add(request, decision)
@@ -213,12 +216,18 @@ class Director:
             request,
             decision,
             reservation,
+            metadata=self._metadata(decision),
+            observers=self._observers,
             request_mutation=mutation,
             request_body=body,
             clock=self.clock,
             on_load=self._answered,
             on_ended=self.finish,
         )
+
+    def _metadata(self, decision: Decision) -> MetadataMap:
+        scores = endpoint_scores(decision) if self._settings.emit_endpoint_scores else None
+        return destination_metadata(decision.destination, scores)
 
     def _answered(self, endpoint: Endpoint, sample: LoadSample) -> None:
         now = self.clock()

@@ -9,12 +9,16 @@ from itertools import chain
 from epp.datastore.endpoints import Endpoint
 from epp.datastore.store import Reservation
 from epp.extproc.names import read_served
+from epp.parse.headers import EXPLAIN
 from epp.parse.model_name import ModelNameRestorer
 from epp.parse.usage import UsageScanner
+from epp.plugin import Response
 from epp.scheduling.decision import Decision
+from epp.scheduling.explain import compact
+from epp.scheduling.observers import Observers
 from epp.scrape import load_header
 from epp.types import InferenceRequest, LoadSample, Usage
-from epp.wire.messages import NO_MUTATION, Context, HeaderList, HeaderMutation
+from epp.wire.messages import NO_METADATA, NO_MUTATION, Context, HeaderList, HeaderMutation, MetadataMap
 
 _STATUS_DIGITS = 3  # of an HTTP status (RFC 9110, section 15)
 
@@ -36,7 +40,8 @@ class Outcome:
 class Placement:
     """One request on its endpoint; the stream's `Exchange`.
 
-    `on_load` is told the load that an answer carries, `on_ended` that the answer is complete.
+    `on_load` is told the load that an answer carries, `on_ended` that the answer is complete; `observers` are
+    the plugins that see answers.
     """
 
     def __init__(
@@ -45,6 +50,8 @@ class Placement:
         decision: Decision,
         reservation: Reservation,
         *,
+        metadata: MetadataMap,
+        observers: Observers,
         request_mutation: HeaderMutation,
         request_body: bytes | None,
         clock: Callable[[], float],
@@ -54,11 +61,13 @@ class Placement:
         self.request = request
         self.reservation = reservation
         self.destination = decision.destination
+        self.metadata = metadata
         self.request_mutation = request_mutation
         self.request_body = request_body
         self.outcome = Outcome()
         self.finished = False
         self._decision = decision
+        self._observers = observers
         # An answer carries its load because this request asked for it, and not because its client did.
         self._asked_load = load_header.REQUEST_HEADER not in request.headers
         self._clock = clock
@@ -88,12 +97,23 @@ class Placement:
         outcome.streams = told("content-type", "").startswith("text/event-stream")
         server = self._served_by(read_served(context.metadata, context.attributes))
         load = told(load_header.RESPONSE_HEADER)
-        if load is None:
-            return NO_MUTATION
-        sample = load_header.parse_load_header(load)
-        if sample is not None and server is not None:
-            self._on_load(server, sample)
-        return _TAKE_LOAD_OUT if self._asked_load else NO_MUTATION
+        mutation = NO_MUTATION
+        if load is not None:
+            sample = load_header.parse_load_header(load)
+            if sample is not None and server is not None:
+                self._on_load(server, sample)
+            if self._asked_load:
+                mutation = _TAKE_LOAD_OUT
+        if self._observers.see_responses or EXPLAIN in self.request.headers:
+            added = self._added_headers(Response(server, dict(headers), context.metadata))
+            mutation = HeaderMutation(added, mutation.remove)
+        return mutation
+
+    def _added_headers(self, response: Response) -> HeaderList:
+        headers = self._observers.responded(self.request, response)
+        if self.request.headers.get(EXPLAIN) == "1":
+            headers += ((EXPLAIN, compact(self._decision)),)
+        return headers
 
     def response_body(self, data: bytes, end: bool) -> bytes:
         """Counts tokens and writes the model's name back."""
@@ -105,12 +125,16 @@ class Placement:
             self._scanner.feed(data)
         return data if self._restorer is None else self._restorer.feed(data, end)
 
-    def response_ended(self) -> None:
+    def response_ended(self) -> MetadataMap:
         """The answer is complete: what the request held can be given back now."""
         self.outcome.complete = True
         if self._scanner is not None:
             self.outcome.usage = self._scanner.usage
         self._on_ended(self)
+        usage = self.outcome.usage
+        if usage is None or not self._observers.see_usage:
+            return NO_METADATA
+        return self._observers.used(self.request, usage)
 
     def _served_by(self, address: str) -> Endpoint | None:
         """The endpoint that answers, after Envoy's retries; the reservation follows it.
@@ -121,7 +145,7 @@ class Placement:
         if not address:
             return self.reservation.endpoint
         for endpoint in chain(self._decision.picked, self._decision.roster):
-            if endpoint is not None and endpoint.spec.address == address:
+            if endpoint is not None and endpoint.address == address:
                 self.reservation.move(endpoint)
                 return endpoint
         return None

@@ -60,6 +60,11 @@ class ServeSettings:
         "one counts.",
     )
     config_text: str = flag("", help="The EndpointPickerConfig itself, instead of --config-file.")
+    plugin_path: str = flag(
+        "",
+        help="Directory with plugins of your own: each class with a plugin's method in its .py files is a "
+        "type that the configuration may name. Read once, at the start.",
+    )
 
     bind_address: str = flag(
         "",
@@ -98,6 +103,11 @@ class ServeSettings:
         heading="Requests",
         help="Largest request body in bytes; above it the answer is 413. 64 MiB holds a prompt with several "
         "images and still bounds memory.",
+    )
+    emit_endpoint_scores: bool = flag(
+        False,
+        help="Tell the gateway how each endpoint scored, as dynamic metadata "
+        "envoy.lb/x-gateway-destination-endpoint-scores.",
     )
     strict_paths: bool = flag(
         False,

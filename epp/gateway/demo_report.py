@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epp.gateway.demo_requests import DemoRequest
-from epp.gateway.table import UNKNOWN, render_table
+from epp.tables import UNKNOWN, render_table
 
 # A difference of scores that is not worth a word.
 _NEGLIGIBLE = 0.005

@@ -13,12 +13,14 @@ FAIRNESS_ID = "x-gateway-inference-fairness-id"
 MODEL_REWRITE = "x-gateway-model-name-rewrite"
 TTFT_SLO = "x-slo-ttft-ms"
 TPOT_SLO = "x-slo-tpot-ms"
+EXPLAIN = "x-epp-explain"  # "1" asks for the reasons of the decision, in a header of the same name
 
 # Words between client, gateway and picker, to be taken out before the request goes to an endpoint.
 CONTROL_HEADERS = (
     OBJECTIVE,
     FAIRNESS_ID,
     MODEL_REWRITE,
+    EXPLAIN,
     "x-gateway-destination-endpoint-subset",
     "x-gateway-destination-endpoint-served",
 )

@@ -21,16 +21,16 @@ from epp.plugin import (
     Filter,
     NeedsContext,
     Picker,
-    PlacementObserver,
     ProfileHandler,
     Scorer,
     Watcher,
 )
 from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
 from epp.plugins.registry import OWN_TYPES, kinds_of
+from epp.scheduling.observers import NamedPlugin, Observers
 from epp.scheduling.policy import Made, Policy
 from epp.scheduling.profile import NamedFilter, NamedPicker, Profile, WeightedScorer
-from epp.scheduling.scheduler import NamedHandler, NamedObserver, Scheduler
+from epp.scheduling.scheduler import NamedHandler, Scheduler
 
 T = TypeVar("T")
 
@@ -57,11 +57,7 @@ def build_policy(
     made = plugins.made
     profiles = {spec.name: _profile(spec, made, staleness, watcher) for spec in config.profiles}
     handler = made[config.handler]
-    observers = [
-        NamedObserver(each.spec.name, each.spec.type.name, each.plugin)
-        for each in made.values()
-        if isinstance(each.plugin, PlacementObserver)
-    ]
+    listed = [NamedPlugin(each.spec.name, each.spec.type.name, each.plugin) for each in made.values()]
     # A handler that has no methods runs the only profile.
     named = (
         NamedHandler(handler.spec.name, handler.spec.type.name, handler.plugin)
@@ -70,8 +66,10 @@ def build_policy(
     )
     return Policy(
         config,
-        Scheduler(profiles, named, observers, watcher),
+        Scheduler(profiles, named, watcher),
         made[config.saturation_detector].plugin,
+        made[config.parsers[0]].plugin,
+        Observers(listed, watcher),
         tuple(made.values()),
     )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from epp.config.picker_config import PickerConfig, PluginSpec
-from epp.plugin import DepartureObserver, ResponseObserver, SaturationDetector, UsageObserver
+from epp.plugin import Parser, SaturationDetector
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
+from epp.scheduling.observers import Observers
 from epp.scheduling.scheduler import Scheduler
 
 
@@ -33,6 +34,8 @@ class Policy:
     config: PickerConfig
     scheduler: Scheduler
     detector: SaturationDetector
+    parser: Parser
+    observers: Observers
     made: tuple[Made, ...]  # each plugin once
 
     @property
@@ -41,23 +44,7 @@ class Policy:
         return tuple(each.plugin for each in self.made)
 
     @property
-    def responses(self) -> tuple[ResponseObserver, ...]:
-        """Plugins that see the headers of answers."""
-        return tuple(plugin for plugin in self.plugins if isinstance(plugin, ResponseObserver))
-
-    @property
-    def usages(self) -> tuple[UsageObserver, ...]:
-        """Plugins that see what answers used."""
-        return tuple(plugin for plugin in self.plugins if isinstance(plugin, UsageObserver))
-
-    @property
     def prefix_blocks(self) -> int:
         """Blocks in all indexes of prefixes."""
         indexes = (plugin for plugin in self.plugins if isinstance(plugin, ApproxPrefixCacheProducer))
         return sum(index.blocks_held for index in indexes)
-
-    def left(self, slot: int) -> None:
-        """The endpoint at `slot` left the pool."""
-        for plugin in self.plugins:
-            if isinstance(plugin, DepartureObserver):
-                plugin.left(slot)

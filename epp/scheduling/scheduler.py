@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import msgspec
 
 from epp.datastore.endpoints import Candidates
 from epp.errors import NoEndpointError
-from epp.plugin import UNWATCHED, Conclusion, PlacementObserver, ProfileHandler, Watcher
+from epp.plugin import UNWATCHED, Conclusion, ProfileHandler, Watcher
 from epp.scheduling.decision import Decision
 from epp.scheduling.profile import Profile
 from epp.types import InferenceRequest
@@ -28,15 +28,6 @@ class NamedHandler:
     plugin: ProfileHandler
 
 
-@dataclass(frozen=True, slots=True)
-class NamedObserver:
-    """A plugin that wants to know of placements, as the configuration lists it."""
-
-    name: str
-    type: str
-    plugin: PlacementObserver
-
-
 class Scheduler:
     """Chooses endpoints. With no `handler` the first profile is the only one that runs."""
 
@@ -44,13 +35,11 @@ class Scheduler:
         self,
         profiles: Mapping[str, Profile],
         handler: NamedHandler | None = None,
-        observers: Sequence[NamedObserver] = (),
         watcher: Watcher = UNWATCHED,
     ) -> None:
         self.profiles = dict(profiles)
         self.handler = handler
         self._first = next(iter(self.profiles.values()))
-        self._observers = tuple(observers)
         self._watcher = watcher
 
     def __repr__(self) -> str:
@@ -73,15 +62,6 @@ class Scheduler:
             [each for name, each in done.items() if each is not None and name != conclusion.profile]
         )
         return msgspec.structs.replace(primary, headers=conclusion.headers, others=others)
-
-    def placed(self, request: InferenceRequest, decision: Decision) -> None:
-        """Tells the plugins that want to know where the request goes."""
-        for each in (decision, *decision.others):
-            for observer in self._observers:
-                try:
-                    observer.plugin.placed(request, each.picked[0], each.profile)
-                except Exception as error:
-                    self._watcher.misbehaved(observer.type, observer.name, "raised", error)
 
     def _handle(
         self,

@@ -151,6 +151,19 @@ class TestPlacing:
         assert placement.request.body.model == "base"
 
 
+class TestMetadata:
+    def test_the_destination(self) -> None:
+        placement = place(Picker(load(0, 0.0)))
+        assert placement.metadata == {"envoy.lb": {"x-gateway-destination-endpoint": address(0)}}
+
+    def test_the_scores_if_the_gateway_should_know_them(self) -> None:
+        settings = DirectorSettings(emit_endpoint_scores=True)
+        namespace = place(Picker(load(3, 0.5), load(0, 0.0), settings=settings)).metadata["envoy.lb"]
+        assert namespace["x-gateway-destination-endpoint"] == address(1)
+        # queue 2, KV use 2, prefix 3 (none), LoRA 2, in flight 2
+        assert namespace["x-gateway-destination-endpoint-scores"] == {address(1): 8.0, address(0): 5.0}
+
+
 class TestSubset:
     @pytest.mark.parametrize(
         ("hint", "destination"),

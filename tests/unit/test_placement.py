@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 
 from epp.datastore.endpoints import Endpoint
 from epp.placement import Outcome, Placement
+from epp.plugin import Response
 from epp.scheduling.decision import Decision
-from epp.types import LoadSample, Usage
-from epp.wire.messages import NO_CONTEXT, NO_MUTATION, Context, HeaderList, HeaderMutation
+from epp.scheduling.observers import NamedPlugin, Observers
+from epp.types import InferenceRequest, LoadSample, Usage
+from epp.wire.messages import NO_CONTEXT, NO_MUTATION, Context, HeaderList, HeaderMutation, MetadataMap
 from tests.pickers import load_header
 from tests.pools import address, endpoint, request, store_of
 
@@ -28,6 +31,8 @@ class Answered:
     target_model: str = "base"
     client_asks_load: bool = False
     picks: int = 3
+    explain: str = ""
+    plugins: list[object] = field(default_factory=list)
     loads: list[tuple[str, LoadSample]] = field(default_factory=list)
     ended: list[Outcome] = field(default_factory=list)
 
@@ -36,10 +41,14 @@ class Answered:
         asked = request(model=self.asked_model, target=self.target_model)
         if self.client_asks_load:
             asked.headers = {"endpoint-load-metrics-format": "JSON"}
+        if self.explain:
+            asked.headers = {"x-epp-explain": self.explain}
         self.placement = Placement(
             asked,
             self._decision(),
             self.store.reserve(endpoint(self.store, 0), 10, self.target_model),
+            metadata={},
+            observers=Observers([NamedPlugin("plugin", "a-plugin", each) for each in self.plugins]),
             request_mutation=NO_MUTATION,
             request_body=None,
             clock=lambda: 0.0,
@@ -50,7 +59,16 @@ class Answered:
     def _decision(self) -> Decision:
         picked = tuple(endpoint(self.store, number) for number in range(self.picks))
         slots = np.array([one.slot for one in picked])
-        return Decision("p", picked, slots, self.store.endpoints.by_slot, {}, {}, {}, np.zeros(self.picks))
+        return Decision(
+            "p",
+            picked,
+            slots,
+            self.store.endpoints.by_slot,
+            (),
+            np.empty((0, self.picks)),
+            {},
+            np.zeros(self.picks),
+        )
 
     def _told(self, server: Endpoint, sample: LoadSample) -> None:
         self.loads.append((server.spec.name, sample))
@@ -212,3 +230,60 @@ class TestOutcome:
         answered = Answered("a much longer name", "target")
         answered.placement.response_body(b'{"model": "target"}', True)
         assert answered.placement.outcome.response_bytes == len(b'{"model": "target"}')
+
+
+class TestExplain:
+    def test_the_reasons_ride_on_the_answer(self) -> None:
+        mutation = Answered(explain="1").headers(OK)
+        [(name, told)] = mutation.set
+        assert name == "x-epp-explain"
+        assert json.loads(told)["picked"] == "pod-0"
+
+    @pytest.mark.parametrize("asked", ["", "0", "yes"])
+    def test_only_if_they_were_asked_for(self, asked: str) -> None:
+        assert Answered(explain=asked).headers(OK).set == ()
+
+    def test_the_load_is_taken_out_all_the_same(self) -> None:
+        assert Answered(explain="1").headers(OK, LOAD).remove == TAKEN_OUT.remove
+
+
+@dataclass
+class Curious:
+    """Sees answers and what they used."""
+
+    seen: list[Response | Usage] = field(default_factory=list)
+
+    def responded(self, request: InferenceRequest, response: Response) -> HeaderList:
+        self.seen.append(response)
+        return (("x-seen", request.id),)
+
+    def used(self, request: InferenceRequest, usage: Usage) -> MetadataMap:
+        self.seen.append(usage)
+        return {"envoy.lb": {"tokens": usage.completion_tokens}}
+
+
+class TestPlugins:
+    def test_they_see_who_answers_and_may_add_headers(self) -> None:
+        curious = Curious()
+        one = Answered(plugins=[curious])
+        assert one.headers(OK, LOAD, context=served(address(2))).set == (("x-seen", "r"),)
+        [response] = curious.seen
+        assert isinstance(response, Response)
+        assert response.endpoint is endpoint(one.store, 2)
+        assert response.headers[":status"] == "200"
+        assert response.metadata == served(address(2)).metadata
+
+    def test_they_see_what_an_answer_used(self) -> None:
+        curious = Curious()
+        one = Answered(plugins=[curious])
+        one.headers(OK)
+        one.placement.response_body(b'{"usage":{"prompt_tokens":5,"completion_tokens":7}}', True)
+        assert one.placement.response_ended() == {"envoy.lb": {"tokens": 7}}
+        assert curious.seen[1] == Usage(5, 7)
+
+    def test_an_answer_without_usage(self) -> None:
+        curious = Curious()
+        one = Answered(plugins=[curious])
+        one.headers(OK)
+        assert one.placement.response_ended() == {}
+        assert len(curious.seen) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from epp.errors import BadRequestError, NoEndpointError, ProtocolError, RequestError, ShedError
 from epp.extproc.answers import BODY_PIECE_BYTES
 from epp.extproc.exchange import Place
-from epp.extproc.names import DESTINATION
+from epp.extproc.names import DESTINATION, destination_metadata
 from epp.extproc.stream import Stream
 from epp.wire.messages import (
     NO_CONTEXT,
@@ -31,6 +32,7 @@ from epp.wire.messages import (
     HttpTrailers,
     ImmediateResponse,
     Message,
+    MetadataMap,
     Phase,
     ProtocolConfig,
     StreamedBody,
@@ -57,6 +59,11 @@ class FakeExchange:
     seen: list[bytes] = field(default_factory=list)
     held: bytes = b""
     ended: int = 0
+    last_words: MetadataMap = field(default_factory=dict)
+
+    @property
+    def metadata(self) -> MetadataMap:
+        return destination_metadata(self.destination)
 
     def response_headers(self, headers: HeaderList, context: Context) -> HeaderMutation:
         return self.header_changes
@@ -70,8 +77,9 @@ class FakeExchange:
         self.held = b"" if end else data[-1:]
         return data if end else data[:-1]
 
-    def response_ended(self) -> None:
+    def response_ended(self) -> MetadataMap:
         self.ended += 1
+        return self.last_words
 
 
 class Dialogue:
@@ -501,3 +509,39 @@ def test_whatever_comes_is_answered_or_breaks_a_rule(
     for phase in Phase:
         assert sum(isinstance(a, StreamedBody) and a.phase is phase and a.end_of_stream for a in answers) <= 1
         assert sum(isinstance(a, HeadersAnswer) and a.phase is phase for a in answers) <= 1
+
+
+class TestLastWords:
+    """Metadata that the exchange has for the end of the answer rides on the message that ends it."""
+
+    WORDS: ClassVar[MetadataMap] = {"envoy.lb": {"cost": 7}}
+
+    def dialogue(self, mode: BodyMode) -> Dialogue:
+        dialogue = Dialogue(FakeExchange(last_words=self.WORDS), request=BodyMode.NONE, response=mode)
+        dialogue.says(HttpHeaders(Phase.REQUEST, ()))
+        return dialogue
+
+    def test_on_the_last_piece(self) -> None:
+        dialogue = self.dialogue(BodyMode.FULL_DUPLEX_STREAMED)
+        assert dialogue.says(HttpHeaders(Phase.RESPONSE, ()))[0].dynamic_metadata == {}
+        assert [one.dynamic_metadata for one in dialogue.says(HttpBody(Phase.RESPONSE, b"a"))] == [{}]
+        answers = dialogue.says(HttpBody(Phase.RESPONSE, b"x" * 100_000, True))
+        assert [one.dynamic_metadata for one in answers] == [{}, self.WORDS]
+
+    @pytest.mark.parametrize("mode", [BodyMode.STREAMED, BodyMode.BUFFERED])
+    def test_on_the_answer_to_the_last_piece(self, mode: BodyMode) -> None:
+        dialogue = self.dialogue(mode)
+        dialogue.says(HttpHeaders(Phase.RESPONSE, ()))
+        [answer] = dialogue.says(HttpBody(Phase.RESPONSE, b"a", True))
+        assert answer.dynamic_metadata == self.WORDS
+
+    def test_on_headers_that_are_all(self) -> None:
+        [answer] = self.dialogue(BodyMode.FULL_DUPLEX_STREAMED).says(HttpHeaders(Phase.RESPONSE, (), True))
+        assert answer.dynamic_metadata == self.WORDS
+
+    def test_on_trailers(self) -> None:
+        dialogue = self.dialogue(BodyMode.FULL_DUPLEX_STREAMED)
+        dialogue.says(HttpHeaders(Phase.RESPONSE, ()))
+        dialogue.says(HttpBody(Phase.RESPONSE, b"a"))
+        [answer] = dialogue.says(HttpTrailers(Phase.RESPONSE))
+        assert answer.dynamic_metadata == self.WORDS

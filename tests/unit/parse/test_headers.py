@@ -43,4 +43,5 @@ def test_what_no_endpoint_needs_to_see() -> None:
         "x-gateway-model-name-rewrite",
         "x-gateway-destination-endpoint-subset",
         "x-gateway-destination-endpoint-served",
+        "x-epp-explain",
     }

@@ -1,21 +1,21 @@
-"""Several profiles and their handler; who is told of placements."""
+"""Several profiles and their handler."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from epp.datastore.endpoints import Candidates, Endpoint, Mask
+from epp.datastore.endpoints import Candidates, Mask
 from epp.datastore.store import Datastore
 from epp.errors import NoEndpointError
 from epp.plugin import Conclusion, Results, Watcher
 from epp.plugins.max_score_picker import MaxScorePicker
 from epp.scheduling.profile import NamedFilter, NamedPicker, Profile
-from epp.scheduling.scheduler import NamedHandler, NamedObserver, Scheduler
+from epp.scheduling.scheduler import NamedHandler, Scheduler
 from epp.types import InferenceRequest
 from tests.pools import everyone, request, store_of
 
@@ -59,7 +59,7 @@ def prefilled_by(done: Results) -> Conclusion:
 
 def scheduler(plan: Plan, watcher: Watcher = Watcher(), prefill: str = "pod-0") -> Scheduler:  # noqa: B008
     profiles = {"decode": profile("decode", "pod-1"), "prefill": profile("prefill", prefill)}
-    return Scheduler(profiles, NamedHandler("plan", "plan-handler", plan), (), watcher)
+    return Scheduler(profiles, NamedHandler("plan", "plan-handler", plan), watcher)
 
 
 @pytest.fixture
@@ -105,35 +105,6 @@ def test_a_handler_that_misbehaves_leaves_the_first_profile(plan: Plan, store: D
     decision = scheduler(plan, watcher).run(request(), everyone(store), RNG)
     assert decision.profile == "decode"
     assert seen == [("plan-handler", "plan", "raised")]
-
-
-@dataclass
-class Observer:
-    """Notes what it is told, or fails."""
-
-    fails: bool = False
-    told: list[tuple[str, str]] = field(default_factory=list)
-
-    def placed(self, request: InferenceRequest, endpoint: Endpoint, profile: str) -> None:
-        if self.fails:
-            raise OSError
-        self.told.append((profile, endpoint.spec.name))
-
-
-def test_who_wants_to_know_is_told_the_primary_profile_first(store: Datastore) -> None:
-    seen: list[tuple[str, str, str]] = []
-    watcher = Watcher(misbehaved=lambda kind, name, how, error: seen.append((kind, name, how)))
-    good, bad = Observer(), Observer(fails=True)
-    made = Scheduler(
-        {"decode": profile("decode", "pod-1"), "prefill": profile("prefill", "pod-0")},
-        NamedHandler("plan", "plan-handler", Plan([["prefill", "decode"]], prefilled_by)),
-        [NamedObserver("bad", "bad-scorer", bad), NamedObserver("good", "good-scorer", good)],
-        watcher,
-    )
-    asked = request()
-    made.placed(asked, made.run(asked, everyone(store), RNG))
-    assert good.told == [("decode", "pod-1"), ("prefill", "pod-0")]
-    assert seen == [("bad-scorer", "bad", "raised")] * 2
 
 
 def test_without_a_handler_the_first_profile_runs(store: Datastore) -> None:
