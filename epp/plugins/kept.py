@@ -162,7 +162,27 @@ class SoftReflectiveCeilingPolicy:
     """The more saturated the pool, the longer low priorities wait."""
 
 
+@dataclass(frozen=True)
+class DisaggHeadersHandler:
+    """Sets the headers that say where the stages of a request run; the profile handlers always do."""
+
+    prefill_profile: Annotated[str, Length(1, 253), Doc("profile that chooses where to prefill")] = "prefill"
+    encode_profile: Annotated[str, Length(1, 253), Doc("profile that chooses where to encode")] = "encode"
+
+
+@dataclass(frozen=True)
+class TokenProducer:
+    """Counts the tokens of prompts; the picker counts token ids and estimates the rest at 4 bytes a token."""
+
+    model_name: Annotated[str, Doc("model whose tokenizer counts")] = ""
+    estimate: Annotated[Any, Doc("llm-d: how to estimate")] = None
+    vllm: Annotated[Any, Doc("llm-d: a server to ask")] = None
+
+
 KEPT: Mapping[str, tuple[type, Kind]] = {
+    "disagg-headers-handler": (DisaggHeadersHandler, "observer"),
+    "prefill-header-handler": (DisaggHeadersHandler, "observer"),
+    "token-producer": (TokenProducer, "producer"),
     "single-profile-handler": (SingleProfileHandler, "profile handler"),
     "metrics-data-source": (MetricsDataSource, "data source"),
     "models-data-source": (ModelsDataSource, "data source"),
