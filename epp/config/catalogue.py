@@ -88,6 +88,10 @@ class PluginType:
             for each in self.fields
         }
 
+    def is_default(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether `arguments`, complete ones, are those that count where none is given."""
+        return not any(each.required or arguments[each.name] != each.default for each in self.fields)
+
     def make(self, arguments: Mapping[str, Any]) -> Any:
         """A plugin. Raises ValueError if the class refuses the arguments, whatever it raised itself."""
         try:

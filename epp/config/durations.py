@@ -21,7 +21,9 @@ _UNITS = {
     "h": Decimal(3600),
 }
 _PART = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h)"
-_DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART})+)")
+# What a duration looks like.
+PATTERN = rf"[+-]?(?:0|(?:{_PART})+)"
+_DURATION = re.compile(PATTERN)
 _NUMBER_AND_UNIT = re.compile(r"([0-9.]+)([^0-9.]+)")
 
 # Go counts nanoseconds in 63 bits; what it cannot say is refused here too.

@@ -92,8 +92,6 @@ def _arguments(plugin_type: PluginType, entry: MapNode, path: str, faults: Fault
     before = len(faults.found)
     if node is None or is_null(node):
         node = MapNode(entry.line, {}, {})
-    elif isinstance(node, MapNode) and node.entries and not plugin_type.used:
-        faults.warn(node.line, path, f"{plugin_type.name} is checked and kept, but nothing comes of it yet")
     arguments = plugin_type.read(node, faults, path)
     if len(faults.found) > before:
         return arguments
@@ -101,7 +99,10 @@ def _arguments(plugin_type: PluginType, entry: MapNode, path: str, faults: Fault
         plugin_type.make(arguments)
     except ValueError as error:
         faults.add(node.line, path, str(error))
-    return plugin_type.complete(arguments)
+    complete = plugin_type.complete(arguments)
+    if arguments and not plugin_type.used and not plugin_type.is_default(complete):
+        faults.warn(node.line, path, f"{plugin_type.name} is checked and kept, but nothing comes of it yet")
+    return complete
 
 
 # References ----------------------------------------------------------------------------------------------

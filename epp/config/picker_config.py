@@ -50,6 +50,7 @@ class PickerConfig:
     """
 
     file: str
+    api_version: str
     plugins: tuple[PluginSpec, ...]
     profiles: tuple[ProfileSpec, ...]
     handler: str

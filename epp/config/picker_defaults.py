@@ -56,6 +56,7 @@ class Defaults:
         data_layer = self._data_layer()
         return PickerConfig(
             file=self._faults.file,
+            api_version=written.api_version,
             profiles=profiles,
             handler=handler,
             saturation_detector=detector,
@@ -177,7 +178,7 @@ class Defaults:
         self._make_unlisted({band.fairness_policy_ref for band in bands}, "fairness policy")
         self._make_unlisted({band.ordering_policy_ref for band in bands}, "ordering policy")
         self._make_unlisted({given.usage_limit_policy_plugin_ref}, "usage-limit policy")
-        return given
+        return replace(given, saturation_detector=None)  # it is the configuration's, wherever it was written
 
     # Plugins that exist without being listed -------------------------------------------------------------
 

@@ -159,7 +159,7 @@ class DefaultBandEntry:
 class BandEntry:
     """The limits and policies of one priority."""
 
-    place: Place
+    place: Place = field(compare=False)
     priority: Annotated[int, Range(-(2**31), 2**31 - 1), Doc("the priority of the objectives")]
     max_bytes: Annotated[Quantity | None, Doc("bytes that may wait; default 1G")] = None
     max_requests: Annotated[Quantity | None, Doc("requests that may wait; default: no limit")] = None

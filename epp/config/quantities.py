@@ -23,6 +23,9 @@ _DECIMAL = {
 }
 _UNITS = _BINARY | _DECIMAL
 
+# What a quantity looks like, for whoever cannot ask `parse_quantity`.
+PATTERN = r"[+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?"
+
 _QUANTITY = re.compile(
     r"(?P<number>[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40}))(?P<unit>.*)", re.DOTALL
 )

@@ -26,6 +26,8 @@ def written(kind: Any, value: Any) -> Any:
         return [written(arguments[0], item) for item in value]
     if origin in MAPS:
         return {key: written(arguments[1], item) for key, item in value.items()}
+    if kind is float:
+        return written_number(value)
     if kind is Seconds:
         return format_duration(value)
     if kind is Quantity:
@@ -33,6 +35,11 @@ def written(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return written_fields(kind, {field.name: getattr(value, field.name) for field in fields_of(kind)})
     return value
+
+
+def written_number(value: float) -> int | float:
+    """A whole number without its ".0"."""
+    return int(value) if float(value).is_integer() else float(value)
 
 
 def written_fields(cls: Any, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""A configuration as a file that says everything: what `epp config show` and /debug/config show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from epp.config.picker_config import PickerConfig, PluginRef, PluginSpec
+from epp.config.picker_file import DataLayerEntry, FlowControlEntry
+from epp.config.writing import written, written_fields, written_number
+
+
+def effective_config(config: PickerConfig) -> dict[str, Any]:
+    """`config` as a document with every default in it. To load it gives the same configuration."""
+    document: dict[str, Any] = {
+        "apiVersion": config.api_version,
+        "kind": "EndpointPickerConfig",
+        "featureGates": [f"{gate}={str(on).lower()}" for gate, on in config.feature_gates.items()],
+        "plugins": [_plugin(spec) for spec in config.plugins],
+        "schedulingProfiles": [
+            {"name": profile.name, "plugins": [_ref(ref) for ref in profile.plugins]}
+            for profile in config.profiles
+        ],
+        "saturationDetector": {"pluginRef": config.saturation_detector},
+        "requestHandler": {"parsers": [{"pluginRef": name} for name in config.parsers]},
+        "dataLayer": written(DataLayerEntry, config.data_layer),
+    }
+    if config.flow_control is not None:
+        document["flowControl"] = written(FlowControlEntry, config.flow_control)
+    return document
+
+
+def effective_text(config: PickerConfig) -> str:
+    """The same as YAML."""
+    return yaml.safe_dump(effective_config(config), sort_keys=False, width=110)
+
+
+def _plugin(spec: PluginSpec) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": spec.name, "type": spec.type.name}
+    if parameters := written_fields(spec.type.cls, spec.arguments):
+        shown["parameters"] = parameters
+    return shown
+
+
+def _ref(ref: PluginRef) -> dict[str, Any]:
+    shown: dict[str, Any] = {"pluginRef": ref.name}
+    if ref.weight is not None:
+        shown["weight"] = written_number(ref.weight)
+    return shown
