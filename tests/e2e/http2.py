@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,7 +11,9 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
 
+from epp.transport.h2 import frames
 from tests.e2e.asks import COMPLETIONS, connection
+from tests.h2_peer import Peer
 
 _LAX = H2Configuration(
     client_side=True,
@@ -71,3 +74,37 @@ def _take(event: Event, replies: dict[int, Reply], h2: H2Connection) -> None:
             h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         case StreamEnded() | StreamReset():
             replies[event.stream_id].over = True
+
+
+# What a `FrameClient` hears last.
+END_OF_CONNECTION = "EOF"
+
+
+class FrameClient:
+    """A connection of bare frames; what it hears is one line a frame (see `tests.h2_peer.Peer.read`)."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._frames = Peer(greet=False)
+
+    def send(self, *pieces: bytes) -> None:
+        self._writer.write(b"".join(pieces))
+
+    async def line(self) -> str:
+        """The next frame; END_OF_CONNECTION after the last one."""
+        try:
+            start = await self._reader.readexactly(frames.FRAME_HEAD)
+            payload = await self._reader.readexactly(int.from_bytes(start[:3], "big"))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return END_OF_CONNECTION
+        [line] = self._frames.read(start + payload)
+        return line
+
+    async def until(self, start: str, end: str = "") -> str:
+        """Passes lines over up to one that is like this."""
+        while True:
+            line = await self.line()
+            assert line != END_OF_CONNECTION, start
+            if line.startswith(start) and line.endswith(end):
+                return line

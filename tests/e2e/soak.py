@@ -101,6 +101,12 @@ def _steps(rng: Random, count: int) -> Iterator[None]:
 # Straight ---------------------------------------------------------------------------------------------------
 
 
+def request(size: int) -> list[ProcessingRequest]:
+    """A whole request with a prompt of `size` bytes."""
+    headers = _headers("request_headers", {":method": "POST", ":path": COMPLETIONS})
+    return [headers, *_pieces("request_body", json.dumps(completion("p" * size)).encode())]
+
+
 async def _dialogue(stream: Stream, addresses: Collection[str], rng: Random) -> None:
     """One request and its answer, as a gateway tells of them."""
     steps = _steps(rng, 6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -25,13 +24,11 @@ from tests.e2e.h2spec import (
     settings,
     stream_error,
 )
+from tests.e2e.http2 import END_OF_CONNECTION, FrameClient
 from tests.e2e.process import free_ports
 from tests.e2e.stack import Picker, Pool
-from tests.h2_peer import Peer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-END_OF_CONNECTION = "EOF"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,57 +47,27 @@ def port(picker: Picker, request: pytest.FixtureRequest) -> int:
     return picker.port if request.param == "ext_proc" else picker.health_port
 
 
-class Client:
-    """Hears one line a frame."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._frames = Peer(greet=False)
-
-    def send(self, *pieces: bytes) -> None:
-        self._writer.write(b"".join(pieces))
-
-    async def line(self) -> str:
-        """The next frame; END_OF_CONNECTION after the last one."""
-        try:
-            start = await self._reader.readexactly(frames.FRAME_HEAD)
-            payload = await self._reader.readexactly(int.from_bytes(start[:3], "big"))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return END_OF_CONNECTION
-        [line] = self._frames.read(start + payload)
-        return line
-
-    async def until(self, expected: After) -> str:
-        """Passes lines over up to this one."""
-        while True:
-            line = await self.line()
-            assert line != END_OF_CONNECTION, expected
-            if line.startswith(expected.start) and line.endswith(expected.end):
-                return line
-
-
 @asynccontextmanager
-async def greeted(port: int) -> AsyncIterator[Client]:
+async def greeted(port: int) -> AsyncIterator[FrameClient]:
     """As h2spec begins: both sides' settings are known and acknowledged."""
     async with connection(port) as (reader, writer):
-        client = Client(reader, writer)
+        client = FrameClient(reader, writer)
         client.send(frames.PREFACE, settings())
         assert await client.line() == "SETTINGS"
-        await client.until(After("SETTINGS ACK"))
+        await client.until("SETTINGS ACK")
         client.send(frames.settings_ack())
         yield client
 
 
-async def play(client: Client, script: Script) -> None:
+async def play(client: FrameClient, script: Script) -> None:
     for step in script:
         if isinstance(step, After):
-            await client.until(step)
+            await client.until(step.start, step.end)
         else:
             client.send(step)
 
 
-async def judge(client: Client, outcome: Outcome) -> None:
+async def judge(client: FrameClient, outcome: Outcome) -> None:
     """The first line that is an answer, or an error, is one that is accepted."""
     while True:
         line = await client.line()
@@ -125,7 +92,7 @@ async def test_case(port: int, case: str) -> None:
 
 async def test_http2_3_5_1_the_server_begins_with_settings(port: int) -> None:
     async with connection(port) as (reader, writer):
-        client = Client(reader, writer)
+        client = FrameClient(reader, writer)
         client.send(frames.PREFACE)
         assert await client.line() == "SETTINGS"
 
@@ -139,7 +106,7 @@ async def test_http2_3_5_2_what_is_no_preface_ends_the_connection(port: int) -> 
 async def test_http2_5_1_2_a_stream_beyond_the_limit_that_was_announced(port: int) -> None:
     async with greeted(port) as client:
         client.send(settings((Setting.INITIAL_WINDOW_SIZE, 0)))
-        await client.until(After("SETTINGS ACK"))
+        await client.until("SETTINGS ACK")
         for number in range(Limits().concurrent_streams + 1):
             client.send(head(stream_id=2 * number + 1))
         await judge(client, stream_error(PROTOCOL, REFUSED))
@@ -149,5 +116,5 @@ async def test_answers_have_enough_bytes_to_see_flow_control(port: int) -> None:
     """h2spec passes its cases of flow control over where a GET brings less than five."""
     async with greeted(port) as client:
         client.send(head(GET))
-        line = await client.until(After("DATA 1 "))
+        line = await client.until("DATA 1 ")
         assert int(line.split()[2]) >= 5
