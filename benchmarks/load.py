@@ -13,10 +13,9 @@ import json
 import random
 import time
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import httptools
-import numpy as np
 import uvloop
 
 from benchmarks.backend import COMPLETION
@@ -115,7 +114,7 @@ class Client(asyncio.Protocol):
         self.done.set_result(None)
 
 
-async def drive(port: int, size: int, seconds: float, concurrency: int) -> dict[str, float]:
+async def drive(port: int, size: int, seconds: float, concurrency: int) -> dict[str, Any]:
     rng = random.Random(size)
     requests = [chat_request(size, rng) for _ in range(PROMPTS)]
     started = time.perf_counter()
@@ -125,15 +124,10 @@ async def drive(port: int, size: int, seconds: float, concurrency: int) -> dict[
     for client in clients:
         await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.gather(*(client.done for client in clients))
-    elapsed = time.perf_counter() - started
-    p50, p99 = np.percentile(run.latencies, (50, 99)) * 1e3 if run.latencies else (0.0, 0.0)
-    answered = len(run.latencies)
     return {
-        "requests": answered,
+        "latencies_us": [round(latency * 1e6) for latency in run.latencies],
         "wrong": run.wrong,
-        "per_second": answered / elapsed,
-        "p50_ms": float(p50),
-        "p99_ms": float(p99),
+        "seconds": time.perf_counter() - started,
     }
 
 

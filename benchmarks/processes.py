@@ -1,4 +1,4 @@
-"""Child processes of a benchmark: started, waited for, their CPU time read from /proc, ended."""
+"""Child processes of a benchmark: started, waited for, their CPU time and memory read from /proc, ended."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Self
 from epp.gateway import tether
 
 START_TIMEOUT = 30.0
+PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
@@ -60,6 +61,10 @@ class Process:
         """User and system time so far, of this process and of its children, running or waited for."""
         return sum(map(_cpu_seconds, _family(self._process.pid)))
 
+    def memory_bytes(self) -> int:
+        """Memory that it and its children hold now (resident set size)."""
+        return sum(map(_memory_bytes, _family(self._process.pid)))
+
 
 def _family(pid: int) -> list[int]:
     children = _read(pid, f"task/{pid}/children").split()
@@ -70,6 +75,11 @@ def _cpu_seconds(pid: int) -> float:
     # Fields 14 to 17 of proc(5)'s stat; the name before them may hold spaces.
     fields = _read(pid, "stat").rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) * TICK
+
+
+def _memory_bytes(pid: int) -> int:
+    # The second field of proc(5)'s statm.
+    return int(_read(pid, "statm").split()[1]) * PAGE
 
 
 def _read(pid: int, name: str) -> str:
