@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from epp.config.constraints import Doc, Length, Range
-from epp.datastore.endpoints import Candidates
+from epp.datastore.endpoints import Candidates, Endpoint
 from epp.plugin import Conclusion, Context, ProfileResult, Results
 from epp.plugins.deciders import Decider
 from epp.types import InferenceRequest
@@ -45,7 +45,8 @@ class DisaggProfileHandler:
 
     The decode profile runs first, and its endpoint is the destination. Then the deciders are asked, and the
     profiles of the stages that they want run. The header x-prefiller-host-port names the endpoint that
-    prefills, x-encoder-hosts-ports those that encode. A stage that finds no endpoint runs where decode does.
+    prefills, x-encoder-hosts-ports those that encode. A stage that finds no endpoint, or first of all that
+    one, runs where decode does.
     Headers of these names that a client sent are blanked.
     """
 
@@ -84,9 +85,11 @@ class DisaggProfileHandler:
 
     def conclude(self, request: InferenceRequest, done: Results) -> Conclusion:
         """See ProfileHandler."""
+        decode = done.get(self.profiles.decode)
+        here = decode.picked[0] if decode else None
         headers = (
-            (PREFILLER_HEADER, _addresses(done.get(self.profiles.prefill), 1)),
-            (ENCODERS_HEADER, _addresses(done.get(self.profiles.encode))),
+            (PREFILLER_HEADER, _addresses(done.get(self.profiles.prefill), here, 1)),
+            (ENCODERS_HEADER, _addresses(done.get(self.profiles.encode), here)),
         )
         # A client must not choose where our servers send its prompt: what it says is blanked.
         said = tuple((name, value) for name, value in headers if value or name in request.headers)
@@ -126,8 +129,11 @@ class PdProfileHandler:
         return self._handler.conclude(request, done)
 
 
-def _addresses(result: ProfileResult | None, most: int | None = None) -> str:
-    return ",".join([endpoint.address for endpoint in result.picked[:most]]) if result else ""
+def _addresses(result: ProfileResult | None, here: Endpoint | None, most: int | None = None) -> str:
+    """The endpoints that `result` picked, at most so many; none if the first is `here` anyway."""
+    if result is None or result.picked[0] is here:
+        return ""
+    return ",".join([endpoint.address for endpoint in result.picked[:most]])
 
 
 def _require_profile(name: str, context: Context) -> None:

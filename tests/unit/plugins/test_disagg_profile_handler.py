@@ -95,6 +95,13 @@ def test_a_stage_that_finds_nobody_runs_where_decode_does() -> None:
     assert conclusion == Conclusion("decode")
 
 
+def test_a_stage_whose_best_endpoint_decodes_is_not_split_off() -> None:
+    results = {"decode": found(0), "prefill": found(0, 1), "encode": found(0)}
+    turns, conclusion = story(handler("always", "media"), IMAGE, results)
+    assert turns == [["decode"], ["encode", "prefill"]]
+    assert conclusion == Conclusion("decode")
+
+
 def test_nobody_to_decode() -> None:
     turns, conclusion = story(handler("always", "media"), IMAGE, {"decode": None})
     assert turns == [["decode"]]
