@@ -24,7 +24,7 @@ from epp.logs import FaultLog
 from epp.metrics import Metrics
 from epp.parse.headers import CONTROL_HEADERS, REQUEST_ID, read_controls
 from epp.parse.model_name import replace_model
-from epp.parse.request import model_span, parse_body
+from epp.parse.request import model_span
 from epp.placement import Placement
 from epp.scheduling.decision import KEPT_CHARACTERS, Decision, DecisionLog
 from epp.scheduling.explain import endpoint_scores
@@ -98,6 +98,7 @@ class Director:
         self._policy = policy
         self._scheduler = policy.scheduler
         self._admission = Admission(policy.detector)
+        self._parser = policy.parser
         self._observers = policy.observers
         self._store.departed = policy.observers.left
 
@@ -168,7 +169,9 @@ class Director:
     def _read_body(self, asked: Place, path: str, headers: dict[str, str]) -> ParsedBody:
         if asked.body is None:
             return ParsedBody(Api.NONE, model=headers.get(_MODEL_HEADER, ""))
-        return parse_body(path, asked.body, strict_paths=self._settings.strict_paths, complete=asked.complete)
+        return self._parser.parse(
+            path, asked.body, strict_paths=self._settings.strict_paths, complete=asked.complete
+        )
 
     def _target_model(self, body: ParsedBody, asked: str) -> str:
         if not body.model or body.api is Api.NONE:  # a body that is not seen goes on as it is
@@ -218,6 +221,7 @@ class Director:
             reservation,
             metadata=self._metadata(decision),
             observers=self._observers,
+            usage_reader=self._parser.usage_reader(),
             request_mutation=mutation,
             request_body=body,
             clock=self.clock,

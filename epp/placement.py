@@ -11,8 +11,7 @@ from epp.datastore.store import Reservation
 from epp.extproc.names import read_served
 from epp.parse.headers import EXPLAIN
 from epp.parse.model_name import ModelNameRestorer
-from epp.parse.usage import UsageScanner
-from epp.plugin import Response
+from epp.plugin import Response, UsageReader
 from epp.scheduling.decision import Decision
 from epp.scheduling.explain import compact
 from epp.scheduling.observers import Observers
@@ -41,7 +40,7 @@ class Placement:
     """One request on its endpoint; the stream's `Exchange`.
 
     `on_load` is told the load that an answer carries, `on_ended` that the answer is complete; `observers` are
-    the plugins that see answers.
+    the plugins that see answers, `usage_reader` what finds the tokens in them.
     """
 
     def __init__(
@@ -52,6 +51,7 @@ class Placement:
         *,
         metadata: MetadataMap,
         observers: Observers,
+        usage_reader: UsageReader | None,
         request_mutation: HeaderMutation,
         request_body: bytes | None,
         clock: Callable[[], float],
@@ -73,7 +73,7 @@ class Placement:
         self._clock = clock
         self._on_load = on_load
         self._on_ended = on_ended
-        self._scanner: UsageScanner | None = UsageScanner()
+        self._usage_reader = usage_reader
         self._restorer: ModelNameRestorer | None = None
         if request.body.model and request.body.model != request.target_model:
             self._restorer = ModelNameRestorer(request.target_model, request.body.model)
@@ -93,7 +93,7 @@ class Placement:
         status = told(":status", "")
         outcome.status = int(status) if len(status) == _STATUS_DIGITS and status.isdecimal() else 0
         if told("content-encoding", "identity") != "identity":
-            self._scanner = self._restorer = None  # compressed bytes say nothing
+            self._usage_reader = self._restorer = None  # compressed bytes say nothing
         outcome.streams = told("content-type", "").startswith("text/event-stream")
         server = self._served_by(read_served(context.metadata, context.attributes))
         load = told(load_header.RESPONSE_HEADER)
@@ -121,15 +121,15 @@ class Placement:
         if outcome.first_piece_at is None and data:
             outcome.first_piece_at = self._clock()
         outcome.response_bytes += len(data)
-        if self._scanner is not None:
-            self._scanner.feed(data)
+        if self._usage_reader is not None:
+            self._usage_reader.feed(data)
         return data if self._restorer is None else self._restorer.feed(data, end)
 
     def response_ended(self) -> MetadataMap:
         """The answer is complete: what the request held can be given back now."""
         self.outcome.complete = True
-        if self._scanner is not None:
-            self.outcome.usage = self._scanner.usage
+        if self._usage_reader is not None:
+            self.outcome.usage = self._usage_reader.usage
         self._on_ended(self)
         usage = self.outcome.usage
         if usage is None or not self._observers.see_usage:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from epp.datastore.endpoints import Endpoint
+from epp.parse.usage import UsageScanner
 from epp.placement import Outcome, Placement
 from epp.plugin import Response
 from epp.scheduling.decision import Decision
@@ -49,6 +50,7 @@ class Answered:
             self.store.reserve(endpoint(self.store, 0), 10, self.target_model),
             metadata={},
             observers=Observers([NamedPlugin("plugin", "a-plugin", each) for each in self.plugins]),
+            usage_reader=UsageScanner(),
             request_mutation=NO_MUTATION,
             request_body=None,
             clock=lambda: 0.0,
