@@ -45,8 +45,7 @@ from epp.wire.messages import (
 from tests.pickers import Picker, at_once
 from tests.pools import load
 
-CONFIG = load_picker_config(
-    """
+TEXT = """
 apiVersion: inference.networking.x-k8s.io/v1alpha1
 kind: EndpointPickerConfig
 plugins:
@@ -63,9 +62,9 @@ schedulingProfiles:
   - pluginRef: kv-cache-utilization-scorer
   - pluginRef: prefix-cache-scorer
   - pluginRef: lora-affinity-scorer
-""",
-    "picker.yaml",
-    OWN_TYPES,
+"""
+PASSTHROUGH = (
+    TEXT.replace("openai-parser", "passthrough-parser") + "parser: {pluginRef: passthrough-parser}\n"
 )
 OBJECTIVES = {
     "sql-lora": 2,
@@ -82,7 +81,6 @@ MODEL_REWRITE = "x-gateway-model-name-rewrite"
 
 NOT_500 = "a pool without endpoints is unavailable for a while (503), and no fault of ours (500)"
 SCHEDULED = "a request without a body goes through the scheduler, where the reference picks at random"
-NO_PASSTHROUGH = "there is no passthrough-parser yet: a body has to be JSON with a model"
 GOS_WORDS = "what is wrong with the JSON is said in our parser's words, and not in Go's"
 NOT_ECHOED = "answer headers are not echoed either: Envoy keeps them, and repeated ones survive"
 
@@ -179,6 +177,7 @@ class Case:
     pods: list[LoadSample]
     answers: list[Answer]
     counted: dict[tuple[str, str, int], int] = field(default_factory=dict)  # (model, target, priority) -> n
+    config: str = TEXT
     differs: str = ""  # why, beside what every row has
 
     def __str__(self) -> str:
@@ -229,13 +228,17 @@ CASES = [
             b"passthrough-parser",
         ),
         IDLE_SECOND,
-        immediate(
-            400,
-            "invalid_request_error",
-            "bad_json",
-            "error unmarshaling request body: JSON is malformed: invalid character (byte 0)",
-        ),
-        differs=NO_PASSTHROUGH,
+        [
+            destination(
+                "192.168.1.2:8000",
+                ("Content-Length", "18"),
+                ("endpoint-load-metrics-format", "TEXT"),
+                removed=(OBJECTIVE,),
+            ),
+            StreamedBody(Phase.REQUEST, b"passthrough-parser", end_of_stream=True),
+        ],
+        {("", "", 2): 1},
+        config=PASSTHROUGH,
     ),
     Case(
         "do not shed by default",
@@ -310,7 +313,12 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    picker = Picker(*case.pods, objectives=OBJECTIVES, rewrites=REWRITES, config=CONFIG)
+    picker = Picker(
+        *case.pods,
+        objectives=OBJECTIVES,
+        rewrites=REWRITES,
+        config=load_picker_config(case.config, "picker.yaml", OWN_TYPES),
+    )
     conversation = picker.conversation()
     answers = [answer for message in case.said for answer in at_once(conversation.receive(message))]
     assert answers == case.answers
