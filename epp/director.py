@@ -41,9 +41,6 @@ _PATH_HEADERS = ("x-original-path", "x-forwarded-path")
 # The body-based router's word for the model: all there is where the body is not seen before placing.
 _MODEL_HEADER = "x-gateway-model-name"
 
-# Tokens generated per prompt token when the request sets no limit (inflight-load-producer's guess).
-_OUTPUT_PER_PROMPT_TOKEN = 1.5
-
 _FORGOTTEN = Prompt()
 
 _CONTROL_HEADERS = frozenset(CONTROL_HEADERS)
@@ -99,6 +96,7 @@ class Director:
         self._scheduler = policy.scheduler
         self._admission = Admission(policy.detector)
         self._parser = policy.parser
+        self._tokens = policy.load.tokens
         self._observers = policy.observers
         self._store.departed = policy.observers.left
 
@@ -201,7 +199,7 @@ class Director:
 
     def _take(self, asked: Place, request: InferenceRequest, decision: Decision) -> Placement:
         mutation = _request_mutation(request, decision)
-        body, tokens = _request_body(asked, request), _tokens(request.body)
+        body, tokens = _request_body(asked, request), self._tokens(request.body)
         self._observers.placed(request, decision)
         # The placement lives as long as the answer takes, and the prompt's views would hold the whole body.
         request.body = msgspec.structs.replace(request.body, prompt=_FORGOTTEN)
@@ -261,12 +259,6 @@ def _log_request(event: str, request: InferenceRequest | None, **fields: object)
 
 def _other_path(headers: Mapping[str, str]) -> str:
     return next((headers[name] for name in _PATH_HEADERS if headers.get(name)), "")
-
-
-def _tokens(body: ParsedBody) -> int:
-    prompt = body.prompt.tokens
-    output = prompt * _OUTPUT_PER_PROMPT_TOKEN if body.max_tokens is None else body.max_tokens
-    return prompt + int(output)
 
 
 def _request_mutation(request: InferenceRequest, decision: Decision) -> HeaderMutation:

@@ -26,6 +26,7 @@ from epp.plugin import (
     Watcher,
 )
 from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
+from epp.plugins.inflight_load_producer import InflightLoadProducer
 from epp.plugins.registry import OWN_TYPES, kinds_of
 from epp.scheduling.observers import NamedPlugin, Observers
 from epp.scheduling.policy import Made, Policy
@@ -33,6 +34,9 @@ from epp.scheduling.profile import NamedFilter, NamedPicker, Profile, WeightedSc
 from epp.scheduling.scheduler import NamedHandler, Scheduler
 
 T = TypeVar("T")
+
+# What requests count for where the configuration does not say.
+_LOAD = InflightLoadProducer()
 
 # The filter that stands first in every profile.
 _FRESH = "fresh-endpoints-filter"
@@ -69,6 +73,7 @@ def build_policy(
         Scheduler(profiles, named, watcher),
         made[config.saturation_detector].plugin,
         made[config.parsers[0]].plugin,
+        next((each.plugin for each in made.values() if isinstance(each.plugin, InflightLoadProducer)), _LOAD),
         Observers(listed, watcher),
         tuple(made.values()),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from epp.config.picker_config import PickerConfig, PluginSpec
 from epp.plugin import Parser, SaturationDetector
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
+from epp.plugins.inflight_load_producer import InflightLoadProducer
 from epp.scheduling.observers import Observers
 from epp.scheduling.scheduler import Scheduler
 
@@ -35,8 +36,16 @@ class Policy:
     scheduler: Scheduler
     detector: SaturationDetector
     parser: Parser
+    load: InflightLoadProducer
     observers: Observers
     made: tuple[Made, ...]  # each plugin once
+
+    @property
+    def in_force(self) -> PickerConfig:
+        """The configuration with the plugins that others made for themselves, as if it listed them."""
+        listed = {spec.name for spec in self.config.plugins}
+        others = (each.spec for each in self.made if each.spec.name not in listed)
+        return replace(self.config, plugins=(*self.config.plugins, *others))
 
     @property
     def plugins(self) -> tuple[object, ...]:

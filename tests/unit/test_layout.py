@@ -22,6 +22,7 @@ OF_SEVERAL = {
     "test_docs_plugins.py": "the examples in docs/plugins.md",
     "test_hermetic_cases.py": "the reference's cases over a whole conversation",
     "test_layout.py": "this one",
+    "test_plugins_at_work.py": "plugins in a whole picker",
     "transport/h2/test_conformance_frames.py": "RFC 9113, sections 4 and 6, over the whole core",
     "transport/h2/test_conformance_hpack.py": "RFC 7541 over the whole core",
     "transport/h2/test_conformance_requests.py": "RFC 9113, section 8, over the whole core",
