@@ -122,6 +122,13 @@ async def test_a_call_frame_by_frame() -> None:
         assert await client.hears("HEADERS") == ["HEADERS 1 grpc-status=0 END"]
 
 
+async def test_a_whole_call_in_one_frame() -> None:
+    async with serving() as server, talking(server) as client:
+        client.tell(client.request(1, GRPC), data(1, message(b"one") + message(b"two"), END_STREAM))
+        heard = await client.hears("HEADERS 1 grpc-status")
+        assert heard == [HEADERS_1, "DATA 1 8", "DATA 1 8", "HEADERS 1 grpc-status=0 END"]
+
+
 @pytest.mark.parametrize(
     ("fields", "heard"),
     [
