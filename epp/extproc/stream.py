@@ -38,8 +38,8 @@ from epp.extproc.answers import cut, error_response, with_destination
 from epp.extproc.exchange import Exchange, Place
 from epp.extproc.names import WENT_INTO_RESPONSE
 from epp.wire.messages import (
-    NO_METADATA,
     NO_CONTEXT,
+    NO_METADATA,
     Answer,
     BodyAnswer,
     BodyMode,
@@ -281,7 +281,7 @@ class Stream:
         if mode is NONE:
             raise ProtocolError("a response body came where there is none")
         end = message.end_of_stream or mode in _ONE_BODY_MESSAGE
-        data = came = bytes(message.data)
+        data = came = bytes(message.data)  # a view becomes bytes, bytes stay what they are
         if self._exchange is not None:
             data = self._exchange.response_body(came, end)
         metadata = self._end_response() if message.end_of_stream else NO_METADATA
