@@ -44,11 +44,15 @@ class LoraAffinityScorer:
 
 
 def _step(shelf: Shelf, adapter: str) -> float:
-    busy = shelf.busy()
-    if adapter in busy or adapter in shelf.recent:
+    recent, in_flight, told = shelf.recent, shelf.in_flight, shelf.told
+    if adapter in recent or adapter in in_flight or adapter in told:
         return AT_HAND
     if shelf.listed is not None and adapter not in shelf.listed:
         return NO_SLOT
-    if len(busy | shelf.recent.keys()) < shelf.slots:
+    # Together they are as many, or fewer where one of them is in several: often that is enough to know.
+    if len(recent) + len(in_flight) + len(told) < shelf.slots:
+        return FREE_SLOT
+    busy = shelf.busy()
+    if len(busy | recent.keys()) < shelf.slots:
         return FREE_SLOT
     return IDLE_SLOT if len(busy) < shelf.slots else NO_SLOT
