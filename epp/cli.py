@@ -16,6 +16,8 @@ USAGE = """epp: an endpoint picker for LLM inference gateways
   epp sim            simulated vLLM servers
   epp explain ID     why a request went where it did, by the request's id
   epp envoy-config   print the Envoy configuration that `epp up` uses
+  epp config         check an EndpointPickerConfig, show what it comes to, print its JSON Schema
+  epp plugins        every plugin type with its parameters; `epp plugins new NAME` writes one to begin with
 
 `epp COMMAND --help` lists a command's flags.
 """
@@ -58,6 +60,10 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
             from epp.explain import main as run
         case "envoy-config":
             from epp.gateway.bootstrap_cli import main as run
+        case "config":
+            from epp.commands.config import main as run
+        case "plugins":
+            from epp.commands.plugins import main as run
         case _:
             return None
     return run

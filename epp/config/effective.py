@@ -33,7 +33,15 @@ def effective_config(config: PickerConfig) -> dict[str, Any]:
 
 def effective_text(config: PickerConfig) -> str:
     """The same as YAML."""
-    return yaml.safe_dump(effective_config(config), sort_keys=False, width=110)
+    return yaml.dump(effective_config(config), Dumper=_Dumper, sort_keys=False, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes out what appears twice, because the reading takes no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """True for everything."""
+        return True
 
 
 def _plugin(spec: PluginSpec) -> dict[str, Any]:

@@ -81,25 +81,26 @@ def flag(default: Any, *, help: str, short: str = "", name: str = "", heading: s
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def parse_flags(cls: type[S], argv: Sequence[str], *, program: str) -> S:
+def parse_flags(cls: type[S], argv: Sequence[str], *, program: str, operands: list[str] | None = None) -> S:
     """The settings that `argv` (without the program's name) asks for.
 
     HelpRequested if it asks for help; ConfigError with all faults if anything in it is wrong. A complaint of
-    `cls` is left out where a flag that it is about was itself at fault.
+    `cls` is left out where a flag that it is about was itself at fault. Words that are no flags are added to
+    `operands`; they are faults where there are none.
     """
-    reading = _Reading(_flags_of(cls))
+    reading = _Reading(_flags_of(cls), operands)
     words = deque(argv)
     while words:
         word = words.popleft()
         if word in ("-h", "-help", "--help"):
             raise HelpRequested(help_text(cls, program))
         if word == "--":
-            reading.refuse_positional(words)
+            reading.take_operands(words)
             break
         if word.startswith("-") and word != "-":
             reading.read(word, words)
         else:
-            reading.refuse_positional([word])
+            reading.take_operands([word])
     settings = cls(**reading.values)
     if isinstance(settings, Checked):
         reading.add(settings.complaints())
@@ -152,7 +153,8 @@ def _flags_of(cls: type[DataclassInstance]) -> list[_Flag]:
 class _Reading:
     """What the words read so far gave: values by field, and faults."""
 
-    def __init__(self, flags: Iterable[_Flag]) -> None:
+    def __init__(self, flags: Iterable[_Flag], operands: list[str] | None) -> None:
+        self._operands = operands
         self._flags = {name: item for item in flags for name in (item.name, item.short) if name}
         self._broken: set[str] = set()
         self.values: dict[str, Any] = {}
@@ -175,8 +177,11 @@ class _Reading:
         else:
             self._fault(item.name, f"needs a value ({item.kind.word})")
 
-    def refuse_positional(self, words: Iterable[str]) -> None:
-        """Each of `words` stands where only a flag may."""
+    def take_operands(self, words: Iterable[str]) -> None:
+        """Words that are no flags."""
+        if self._operands is not None:
+            self._operands += words
+            return
         self.faults += [
             Fault(_COMMAND_LINE, 0, word, "is no flag, and nothing else may stand here") for word in words
         ]

@@ -25,7 +25,7 @@ class MetricsDataSource:
     """Reads the endpoints' metrics pages; the picker does so as its --model-server-metrics flags say."""
 
     scheme: Annotated[Literal["http", "https"], Doc("scheme of the page")] = "http"
-    path: Annotated[str, Length(1, 2048), Doc("path of the page")] = "/metrics"
+    path: Annotated[str, Doc("path of the page")] = "/metrics"
     insecure_skip_verify: Annotated[bool, Doc("do not verify the certificate of an https page")] = True
     interval: Annotated[Seconds | None, Doc("llm-d: time between two readings")] = None
 

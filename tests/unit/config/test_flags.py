@@ -239,3 +239,12 @@ def outcome(argv: list[str]) -> object:
         return parse(*argv)
     except (ConfigError, HelpRequested) as refusal:
         return refusal
+
+
+def test_words_that_are_no_flags_go_to_the_operands() -> None:
+    operands: list[str] = []
+    settings = parse_flags(
+        Settings, ["a", "--port", "7", "-", "--", "--port"], program="p", operands=operands
+    )
+    assert settings.port == 7
+    assert operands == ["a", "-", "--port"]
