@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -42,11 +42,13 @@ from epp.sources.base import Source
 from epp.sources.file import FileSource
 from epp.transport.certificates import CertificateFiles, KeyPair
 from epp.transport.ext_proc import ext_proc_methods
-from epp.transport.grpcio_server import GrpcioServer
 from epp.transport.h2_server import H2Server
 from epp.transport.health import Health
 from epp.transport.self_signed import own_addresses, own_names, self_signed
 from epp.types import LoadSample
+
+if TYPE_CHECKING:
+    from epp.transport.grpcio_server import GrpcioServer
 
 _log = logging.getLogger(__name__)
 
@@ -155,11 +157,7 @@ class App:
         methods = ext_proc_methods(self._open_conversation)
         if settings.health_checking:
             methods |= health.methods()
-        server = (
-            partial(H2Server, limit_hit=self._metrics.limit_hit)
-            if settings.transport == "h2"
-            else GrpcioServer
-        )
+        server = _server(settings.transport, self._metrics.limit_hit)
         grpc_server = server(
             methods,
             _address(settings.bind_address, settings.grpc_port),
@@ -267,6 +265,15 @@ class App:
     def decisions(self, limit: int, request_id: str) -> list[dict[str, Any]]:
         """For /debug/decisions."""
         return self._decisions.latest(limit, request_id)
+
+
+def _server(transport: str, limit_hit: Callable[[str], None]) -> Callable[..., H2Server | GrpcioServer]:
+    if transport == "h2":
+        return partial(H2Server, limit_hit=limit_hit)
+    # Imported when it is used: gRPC's library takes 17 MB.
+    from epp.transport.grpcio_server import GrpcioServer
+
+    return GrpcioServer
 
 
 def _address(host: str, port: int) -> str:

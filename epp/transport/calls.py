@@ -16,6 +16,10 @@ from epp.logs import FaultLog
 
 log = logging.getLogger(__name__)
 
+# What a message holds beside a body, at most: header block and metadata. Envoy lets headers grow to 8 MiB
+# (max_request_headers_kb).
+MESSAGE_SLACK = 8 << 20
+
 
 class Call(Protocol):
     """One stream as a method sees it. The method is cancelled when the client gives the call up."""

@@ -11,17 +11,13 @@ from typing import Any
 import grpc
 
 from epp.transport.addresses import UNIX, bind_error, listening_socket
-from epp.transport.calls import Faults, Method
+from epp.transport.calls import MESSAGE_SLACK, Faults, Method
 from epp.transport.certificates import KeyPair
 
 # Every gRPC status by its number.
 _STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 _Context = grpc.aio.ServicerContext[bytes, bytes]
-
-# What a message holds beside a body, at most: header block and metadata. Envoy lets headers grow to 8 MiB
-# (max_request_headers_kb).
-MESSAGE_SLACK = 8 << 20
 
 
 class GrpcioServer:

@@ -13,9 +13,8 @@ from typing import cast
 
 from epp.errors import GrpcStatus
 from epp.transport.addresses import UNIX, bind_error, listening_socket
-from epp.transport.calls import Faults, Method
+from epp.transport.calls import MESSAGE_SLACK, Faults, Method
 from epp.transport.certificates import KeyPair
-from epp.transport.grpcio_server import MESSAGE_SLACK
 from epp.transport.h2.connection import (
     Connection,
     CreditReceived,
