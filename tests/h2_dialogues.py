@@ -8,10 +8,12 @@ from hpack import Encoder
 from hypothesis import strategies as st
 
 from epp.transport.h2 import frames
-from epp.transport.h2.connection import Connection, CreditReceived, DataReceived, Event, RequestReceived
+from epp.transport.h2.connection import Connection
 from epp.transport.h2.frames import ErrorCode
+from epp.transport.h2.header_blocks import Fields
 from epp.transport.h2.limits import Limits, Tally
 from epp.transport.h2.stream import Stream
+from tests.h2_peer import CreditReceived, DataReceived, Event, Recorder, StreamLost, whole_frames
 
 # Small enough that a random client runs into every one.
 LIMITS = Limits(
@@ -123,14 +125,13 @@ class Server:
         self._mute = mute
         self.hits: list[str] = []
         self.tally = Tally(self.hits.append)
-        self.connection = Connection(LIMITS, self.tally, 0.0)
+        self.connection = Connection(LIMITS, self.tally, 0.0, self._request)
         self.told: list[str] = []
         self.written = bytearray()
 
     def receive(self, data: bytes) -> None:
-        """Take bytes, answer the events and check that everything is within its bounds."""
-        for event in self.connection.receive(data, 0.0):
-            self._answer(event)
+        """Take bytes, answer them and check that everything is within its bounds."""
+        self.connection.receive(data, 0.0)
         self.check()
 
     def check(self) -> None:
@@ -141,31 +142,34 @@ class Server:
         assert len(streams) <= LIMITS.concurrent_streams
         assert self.tally.buffered == sum(stream.queue.size for stream in streams)
         assert not (self.connection.closed and streams)
-        assert all(stream.receive_window <= LIMITS.stream_window for stream in streams)
+        assert all(0 <= stream.receive_window <= LIMITS.stream_window for stream in streams)
+
+    def _request(self, stream: Stream, fields: Fields, ended: bool) -> None:
+        self.told.append(f"request {stream.id} {fields!r} {ended}")
+        stream.receiver = Recorder(stream, self._answer)
+        if self._mute:
+            return
+        self.connection.respond(stream, ((b":status", b"200"),))
+        if ended:
+            self.connection.end(stream, ((b"grpc-status", b"0"),))
 
     def _answer(self, event: Event) -> None:
         stream: Stream = event.stream
-        connection = self.connection
         match event:
-            case RequestReceived(_, fields, ended):
-                self.told.append(f"request {stream.id} {fields!r} {ended}")
-                if self._mute:
-                    return
-                connection.respond(stream, ((b":status", b"200"),))
-                if ended:
-                    connection.end(stream, ((b"grpc-status", b"0"),))
             case DataReceived(_, data, ended):
                 self.told.append(f"data {stream.id} {data!r} {ended}")
-                connection.credit(stream, len(data))
                 if self._mute:
                     return
+                stream.behind = not stream.behind
                 if not stream.choked:
-                    connection.send(stream, [data], 0.0)
+                    self.connection.send(stream, [data])
+                    self.connection.caught_up(stream)
                 if ended:
-                    connection.end(stream, ((b"grpc-status", b"0"),))
+                    self.connection.end(stream, ((b"grpc-status", b"0"),))
             case CreditReceived():
                 assert not stream.choked
-            case _:
+                self.connection.caught_up(stream)
+            case StreamLost():
                 self.told.append(f"lost {stream.id}")
         assert stream.queue.size <= LIMITS.send_queue_bytes + 400
 
@@ -173,7 +177,7 @@ class Server:
     def last_words(self) -> list[tuple[int, ErrorCode]]:
         """Every GOAWAY: its last stream and code."""
         found = []
-        for kind, _, _, payload in frames.FrameReader(1 << 24).feed(bytes(self.written)):
+        for kind, _, _, payload in whole_frames(bytes(self.written)):
             if kind == frames.GOAWAY:
                 found.append((frames.read_number(payload), ErrorCode(frames.read_number(payload[4:]))))
         return found

@@ -5,7 +5,8 @@ What it reads goes through `hyperframe` and `hpack`, not through our own reader 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from hpack import Decoder, Encoder
 from hyperframe.frame import (
@@ -20,8 +21,9 @@ from hyperframe.frame import (
 )
 
 from epp.transport.h2 import frames
-from epp.transport.h2.connection import Connection, DataReceived, Event, RequestReceived, StreamLost
+from epp.transport.h2.connection import Connection
 from epp.transport.h2.frames import ErrorCode, Setting
+from epp.transport.h2.header_blocks import Fields
 from epp.transport.h2.limits import Limits, Tally
 from epp.transport.h2.stream import Stream
 
@@ -40,6 +42,54 @@ OK = ((b":status", b"200"),)
 TRAILERS = ((b"grpc-status", b"0"),)
 
 
+class RequestReceived(NamedTuple):
+    """What `on_request` was told."""
+
+    stream: Stream
+    fields: Fields
+    ended: bool
+
+
+class DataReceived(NamedTuple):
+    """What a stream's receiver was told with `received`."""
+
+    stream: Stream
+    data: bytes
+    ended: bool
+
+
+class CreditReceived(NamedTuple):
+    """What it was told with `resumed`."""
+
+    stream: Stream
+
+
+class StreamLost(NamedTuple):
+    """What it was told with `lost`."""
+
+    stream: Stream
+
+
+Event = RequestReceived | DataReceived | CreditReceived | StreamLost
+
+
+class Recorder:
+    """A receiver that notes what it is told."""
+
+    def __init__(self, stream: Stream, note: Callable[[Event], object]) -> None:
+        self.stream = stream
+        self.note = note
+
+    def received(self, data: bytes, start: int, end: int, ended: bool) -> None:
+        self.note(DataReceived(self.stream, data[start:end], ended))
+
+    def resumed(self) -> None:
+        self.note(CreditReceived(self.stream))
+
+    def lost(self) -> None:
+        self.note(StreamLost(self.stream))
+
+
 class Peer:
     """A client whose connection is open. `limits` are the server's, where they differ from the defaults."""
 
@@ -48,7 +98,8 @@ class Peer:
         self.tally = Tally(self.hits.append)
         self.now = 0.0
         self.limits = limits or Limits()
-        self.connection = Connection(self.limits, self.tally, self.now)
+        self.connection = Connection(self.limits, self.tally, self.now, self.on_request)
+        self._events: list[Event] = []
         self.streams: dict[int, Stream] = {}
         self._encoder = Encoder()
         self._decoder = Decoder()
@@ -58,13 +109,19 @@ class Peer:
 
     def send(self, *pieces: bytes) -> list[Event]:
         """Send bytes in one piece; what the server makes of them."""
-        return self.note(self.connection.receive(b"".join(pieces), self.now))
+        self.connection.receive(b"".join(pieces), self.now)
+        return self.happened()
 
-    def note(self, events: list[Event]) -> list[Event]:
-        """Remember the streams of requests."""
-        for event in events:
-            if isinstance(event, RequestReceived):
-                self.streams[event.stream.id] = event.stream
+    def on_request(self, stream: Stream, fields: Fields, ended: bool) -> None:
+        """The server's layer above: notes all that it is told."""
+        self.streams[stream.id] = stream
+        stream.receiver = Recorder(stream, self._events.append)
+        self._events.append(RequestReceived(stream, fields, ended))
+
+    def happened(self) -> list[Event]:
+        """What the layer above was told since."""
+        events = self._events[:]
+        self._events.clear()
         return events
 
     def block(self, fields: Iterable[Field] = REQUEST) -> bytes:
@@ -119,6 +176,18 @@ class Peer:
         lines = [line for line in self.hear() if line.startswith("GOAWAY")]
         assert bool(lines) == self.connection.closed
         return lines[-1].split()[2] if lines else ""
+
+
+def whole_frames(data: bytes, largest: int = 1 << 24) -> Iterator[tuple[int, int, int, bytes]]:
+    """Type, flags, stream and payload of each frame, up to one that is not whole or larger than `largest`."""
+    at = 0
+    while len(data) - at >= 9:
+        start, end = at + 9, at + 9 + int.from_bytes(data[at : at + 3], "big")
+        if end > len(data) or end - start > largest:
+            return
+        stream_id = int.from_bytes(data[at + 5 : start], "big") & frames.MAX_STREAM_ID
+        yield data[at + 3], data[at + 4], stream_id, data[start:end]
+        at = end
 
 
 def data(stream_id: int, payload: bytes, flags: int = 0) -> bytes:

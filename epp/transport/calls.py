@@ -8,7 +8,7 @@ read and write streams; a unary one reads one message and writes one, which is t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from epp.errors import GrpcStatus, ProtocolError
@@ -24,10 +24,10 @@ MESSAGE_SLACK = 8 << 20
 class Call(Protocol):
     """One stream as a method sees it. The method is cancelled when the client gives the call up."""
 
-    async def read(self) -> bytes | None:
+    def read(self) -> Awaitable[bytes | None]:
         """The client's next message; None when it has said that no more will come."""
 
-    async def write(self, messages: Sequence[bytes]) -> None:
+    def write(self, messages: Sequence[bytes]) -> Awaitable[None]:
         """Send messages in this order; returns when the transport has taken them."""
 
 

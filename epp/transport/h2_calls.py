@@ -20,8 +20,9 @@ from epp.transport.h2.grpc import RESPONSE, CallError, MessageReader, framed, tr
 from epp.transport.h2.limits import Limits, Tally
 from epp.transport.h2.stream import Stream
 
-# What a coroutine yields that waits for its own call.
-_PARKED: Any = object()
+# What a coroutine yields that waits for its own call: for its next message, or until it may write again.
+_READING: Any = object()
+_WRITING: Any = object()
 
 
 class Edge(Protocol):
@@ -32,9 +33,6 @@ class Edge(Protocol):
     limits: Limits
     tally: Tally
 
-    def clock(self) -> float:
-        """The time of the connection's clock."""
-
     def flush(self) -> None:
         """Write what the connection has to send, unless that is about to happen anyway."""
 
@@ -43,7 +41,7 @@ class Edge(Protocol):
 
 
 class StreamCall:
-    """`epp.transport.calls.Call` over a stream, and the method that runs on it."""
+    """`epp.transport.calls.Call` over a stream, and the method that runs on it; the stream's `Receiver`."""
 
     __slots__ = (
         "_deadline",
@@ -52,26 +50,26 @@ class StreamCall:
         "_held",
         "_messages",
         "_over",
+        "_parked",
         "_reader",
         "_routine",
         "_stream",
         "_task",
-        "_uncredited",
         "_unread",
         "_waiter",
     )
 
-    def __init__(self, edge: Edge, stream: Stream, method: Method, encoding: str) -> None:
+    def __init__(self, edge: Edge, stream: Stream, encoding: str) -> None:
         self._edge = edge
         self._stream = stream
         self._reader = MessageReader(edge.limits.message_bytes, encoding)
-        self._messages: deque[bytes] = deque()
+        self._messages: deque[bytes] = deque()  # that the method has not asked for yet
         self._unread = 0  # bytes of these messages
-        self._uncredited = 0  # bytes received for which the client has no credit back
         self._held = 0  # bytes of which the tally knows
         self._ended = False  # the client will send no more
         self._over = False  # the call has its status, or nobody waits for one
-        self._routine = method(self)
+        self._routine: Coroutine[Any, Any, None]  # the method
+        self._parked: Any = None  # what the method waits for, without a task
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -81,38 +79,49 @@ class StreamCall:
 
     # What the connection tells ---------------------------------------------------------------------------
 
-    def start(self, timeout: float | None) -> None:
+    def start(self, method: Method, timeout: float | None) -> None:
         """Run the method to where it first waits. `timeout` in seconds is the client's."""
+        self._routine = method(self)
         if timeout is not None:
             self._deadline = asyncio.get_running_loop().call_later(timeout, self._expire)
         self._step(self._routine.send, None)
 
-    def received(self, data: bytes, ended: bool) -> None:
-        """A piece of the request, and perhaps its end."""
-        if self._over:
-            return
+    def received(self, data: bytes, start: int, end: int, ended: bool) -> None:
+        """See `Receiver`. A method that waits for a message is handed it; others find it when they ask."""
         try:
-            messages = self._reader.feed(data)
+            messages = self._reader.feed(data, start, end)
             if ended and self._reader.amid:
                 raise CallError(GrpcStatus.INTERNAL, "the request ends amid a message")
         except CallError as fault:
             self.stop(fault.status, str(fault))
             return
-        self._ended = ended
-        self._uncredited += len(data)
-        if messages:
-            self._messages.extend(messages)
-            self._unread += sum(map(len, messages))
-        if messages or ended:
-            self.advance()
-        self._settle()
+        for message in messages:
+            if self._parked is _READING:
+                self._step(self._routine.send, message)
+            else:
+                self._messages.append(message)
+                self._unread += len(message)
+        self._ended = ended  # not before: a method that reads again would take it for the end
+        if ended and self._parked is _READING:
+            self._step(self._routine.send, None)
+        if self._task is not None:
+            self._wake()
+        if self._unread or self._reader.pending or self._held:
+            self._settle()
 
-    def advance(self) -> None:
-        """Something came that the method may wait for."""
-        if self._task is None:
-            if not self._over:
-                self._step(self._routine.send, None)
-        elif self._waiter is not None and not self._waiter.done():
+    def resumed(self) -> None:
+        """See `Receiver`."""
+        if self._parked is _WRITING:
+            self._step(self._routine.send, None)
+        elif self._task is not None:
+            self._wake()
+
+    def lost(self) -> None:
+        """See `Receiver`."""
+        self.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def stop(self, status: int, message: str) -> None:
@@ -132,12 +141,16 @@ class StreamCall:
 
     # What the method asks for ----------------------------------------------------------------------------
 
-    async def read(self) -> bytes | None:
+    @coroutine
+    def read(self) -> Generator[Any, Any, bytes | None]:
         """See `Call`."""
         while not self._messages:
             if self._ended or self._over:
                 return None
-            await self._pause()
+            if self._task is None:
+                message: bytes | None = yield _READING
+                return message
+            yield from self._waited()
         message = self._messages.popleft()
         self._unread -= len(message)
         if self._task is not None:
@@ -145,32 +158,34 @@ class StreamCall:
             self._edge.flush()
         return message
 
-    async def write(self, messages: Sequence[bytes]) -> None:
+    @coroutine
+    def write(self, messages: Sequence[bytes]) -> Generator[Any, Any, None]:
         """See `Call`."""
         edge, stream = self._edge, self._stream
         while stream.choked and not self._over:
-            await self._pause()
+            if self._task is None:
+                yield _WRITING
+            else:
+                yield from self._waited()
+        connection = edge.connection
         if not stream.answered:
-            edge.connection.respond(stream, RESPONSE)
-        edge.connection.send(stream, framed(messages), edge.clock())
+            connection.respond(stream, RESPONSE)
+        connection.send(stream, framed(messages))
         if edge.tally.buffered > edge.limits.buffered_bytes:
             edge.tally.limit_hit("buffered_bytes")
             raise CallError(GrpcStatus.RESOURCE_EXHAUSTED, _TOO_MUCH)
         edge.flush()
 
-    @coroutine
-    def _pause(self) -> Generator[Any, None, None]:
-        """Wait until `advance`."""
-        if self._task is None:
-            yield _PARKED
-            return
+    def _waited(self) -> asyncio.Future[None]:
+        """What a task waits for until there is news."""
         self._waiter = asyncio.get_running_loop().create_future()
-        yield from self._waiter
+        return self._waiter
 
     # Running the method ----------------------------------------------------------------------------------
 
     def _step(self, resume: Callable[[Any], Any], argument: object) -> None:
         """Resume the method until it waits or is done."""
+        self._parked = None
         try:
             waited_for = resume(argument)
         except StopIteration:
@@ -180,7 +195,9 @@ class StreamCall:
         except Exception as error:  # the border: whatever breaks one stream breaks no other
             self._fail(error)
         else:
-            if waited_for is not _PARKED:
+            if waited_for is _READING or waited_for is _WRITING:
+                self._parked = waited_for
+            else:
                 rest = _rest(self._routine, waited_for)
                 self._task = asyncio.get_running_loop().create_task(rest, name=f"call {self._stream.id}")
                 self._task.add_done_callback(self._task_done)
@@ -211,7 +228,7 @@ class StreamCall:
     def _leave(self) -> None:
         """The call is over: forget what was received, and give back what it held."""
         self._over = True
-        self._stream.call = None
+        self._stream.receiver = None
         self._messages.clear()
         self._unread = 0
         self._edge.tally.buffered -= self._held
@@ -228,13 +245,14 @@ class StreamCall:
     # Bounds ----------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Count what is held; give credit for what came unless the method is far behind with reading it."""
+        """Count what is held; a method that is far behind with reading gets no more for now."""
         if self._over:
             return
-        edge = self._edge
-        if self._uncredited and self._unread <= edge.limits.stream_window:
-            edge.connection.credit(self._stream, self._uncredited)
-            self._uncredited = 0
+        edge, stream = self._edge, self._stream
+        if self._unread > edge.limits.stream_window:
+            stream.behind = True
+        elif stream.behind:
+            edge.connection.caught_up(stream)
         held = self._reader.pending + self._unread
         if held != self._held:
             edge.tally.buffered += held - self._held

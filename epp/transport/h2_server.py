@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
 
 from epp.errors import GrpcStatus
 from epp.transport.addresses import UNIX, bind_error, listening_socket
 from epp.transport.calls import MESSAGE_SLACK, Faults, Method
 from epp.transport.certificates import KeyPair
-from epp.transport.h2.connection import (
-    Connection,
-    CreditReceived,
-    DataReceived,
-    Event,
-    RequestReceived,
-    StreamLost,
-)
+from epp.transport.h2.connection import Connection
 from epp.transport.h2.grpc import CallError, Refusal, read_request, trailers
+from epp.transport.h2.header_blocks import Fields
 from epp.transport.h2.limits import Limits, Tally
 from epp.transport.h2.stream import Stream
 from epp.transport.h2_calls import StreamCall
@@ -38,6 +33,9 @@ _LINGER = 1.0
 
 # Written in one piece up to here: a copy of so much is cheaper than a second buffer for the kernel. Bytes.
 _JOINED = 1 << 16
+
+
+_clock = time.monotonic
 
 
 class H2Server:
@@ -133,15 +131,13 @@ class Edge(asyncio.Protocol):
         self.limits = server.limits
         self.tally = server.tally
         self.faults = server.faults
-        self.connection = Connection(server.limits, server.tally, self.clock())
+        self.connection = Connection(server.limits, server.tally, _clock(), self._request)
         self._transport: asyncio.Transport
         self._busy = False  # what is made to be sent will be written when the events are through
         self._closing: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<Edge {self.connection!r}>"
-
-    clock = staticmethod(time.monotonic)
 
     # What the event loop tells ---------------------------------------------------------------------------
 
@@ -158,19 +154,20 @@ class Edge(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come: handle what they mean, then write all answers at once."""
-        if not self.connection.closed:
-            self._handle(self.connection.receive(data, self.clock()))
+        with self._one_write():
+            self.connection.receive(data, _clock())
 
     def pause_writing(self) -> None:
         """The peer reads more slowly than we write."""
-        self.connection.hold(True, self.clock())
+        self.connection.hold(True, _clock())
         if self._closing is None:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It has caught up."""
         self._transport.resume_reading()
-        self._handle(self.connection.hold(False, self.clock()))
+        with self._one_write():
+            self.connection.hold(False, _clock())
 
     def eof_received(self) -> bool:
         """The client will send no more: HTTP/2 has no use for half a connection."""
@@ -179,8 +176,7 @@ class Edge(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone, and whoever waits on it need not."""
         self._busy = True  # there is nobody to write to
-        for event in self.connection.abandon():
-            self._dispatch(event)
+        self.connection.abandon()
         self._server.connections.discard(self)
         self._server.left.set()
         if self._closing is not None:
@@ -190,18 +186,19 @@ class Edge(asyncio.Protocol):
 
     def tick(self) -> None:
         """Some time has passed."""
-        self._handle(self.connection.tick(self.clock()))
+        with self._one_write():
+            self.connection.tick(_clock())
 
     def drain(self) -> None:
         """Take no new streams, and close when the open ones are done."""
-        self.connection.drain(self.clock())
+        self.connection.drain(_clock())
         self.flush()
 
     def stop(self) -> None:
         """End every call and close."""
         for stream in self.connection.streams:
-            if stream.call is not None:
-                stream.call.stop(GrpcStatus.UNAVAILABLE, "the endpoint picker stops")
+            if isinstance(stream.receiver, StreamCall):
+                stream.receiver.stop(GrpcStatus.UNAVAILABLE, "the endpoint picker stops")
         self.flush()
         self._transport.close()
         # A peer that reads nothing would keep what is still to be written, and the connection with it.
@@ -239,33 +236,20 @@ class Edge(asyncio.Protocol):
 
     # What happens ----------------------------------------------------------------------------------------
 
-    def _handle(self, events: list[Event]) -> None:
+    @contextmanager
+    def _one_write(self) -> Iterator[None]:
+        """All that is made to be sent meanwhile leaves at once."""
         self._busy = True
         try:
-            for event in events:
-                self._dispatch(event)
+            yield
         finally:
             self._busy = False
         self.flush()
 
-    def _dispatch(self, event: Event) -> None:
-        stream = event.stream
-        if isinstance(event, RequestReceived):
-            self._request(event)
-        elif (call := stream.call) is None:
-            return  # the call is over; what still comes gets no credit
-        elif isinstance(event, DataReceived):
-            call.received(event.data, event.ended)
-        elif isinstance(event, CreditReceived):
-            call.advance()
-        else:
-            assert isinstance(event, StreamLost)
-            call.cancel()
-
-    def _request(self, event: RequestReceived) -> None:
-        stream = event.stream
+    def _request(self, stream: Stream, fields: Fields, ended: bool) -> None:
+        """A request has come: start its method, or refuse it."""
         try:
-            request = read_request(event.fields)
+            request = read_request(fields)
             if isinstance(request, Refusal):
                 self._refuse(stream, request)
                 return
@@ -273,16 +257,33 @@ class Edge(asyncio.Protocol):
             if method is None:
                 raise CallError(GrpcStatus.UNIMPLEMENTED, "the endpoint picker has no such method")
         except CallError as fault:
-            fields = trailers(fault.status, str(fault), alone=True)
-            self.connection.end(stream, fields, unwanted=True)
+            status = trailers(fault.status, str(fault), alone=True)
+            self.connection.end(stream, status, unwanted=True)
             return
-        stream.call = call = StreamCall(self, stream, method, request.encoding)
-        call.start(request.timeout)
-        if event.ended and stream.call is call:
-            call.received(b"", True)
+        stream.receiver = call = StreamCall(self, stream, request.encoding)
+        call.start(method, request.timeout)
+        if ended and stream.receiver is call:
+            call.received(b"", 0, 0, True)
 
     def _refuse(self, stream: Stream, refusal: Refusal) -> None:
+        stream.receiver = _UNREAD
         self.connection.respond(stream, refusal.fields)
         if refusal.body:
-            self.connection.send(stream, [refusal.body], self.clock())
+            self.connection.send(stream, [refusal.body])
         self.connection.end(stream)
+
+
+class _Unread:
+    """Receives what nobody reads: credit is given for it, so that a client comes to its end and hears why."""
+
+    def received(self, data: bytes, start: int, end: int, ended: bool) -> None:
+        pass
+
+    def resumed(self) -> None:
+        pass
+
+    def lost(self) -> None:
+        pass
+
+
+_UNREAD = _Unread()

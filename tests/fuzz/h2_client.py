@@ -15,12 +15,14 @@ from random import Random
 from hpack import Decoder
 
 from epp.transport.h2 import frames
-from epp.transport.h2.connection import Connection, CreditReceived, DataReceived, Event, RequestReceived
-from epp.transport.h2.frames import ErrorCode, H2ConnectionError, Setting
+from epp.transport.h2.connection import Connection
+from epp.transport.h2.frames import ErrorCode, Setting
 from epp.transport.h2.grpc import RESPONSE, CallError, MessageReader, Refusal, framed, read_request, trailers
+from epp.transport.h2.header_blocks import Fields
 from epp.transport.h2.limits import Limits, Rate, Tally
 from epp.transport.h2.stream import Stream
 from tests import h2_dialogues
+from tests.h2_peer import CreditReceived, DataReceived, Event, Recorder, whole_frames
 
 # Bytes of the seed.
 SEED = 2
@@ -50,25 +52,24 @@ class Server:
         self.hits: list[str] = []
         self.tally = Tally(self.hits.append)
         self.now = 0.0
-        self.connection = Connection(limits, self.tally, self.now)
+        self.connection = Connection(limits, self.tally, self.now, self._begin)
         self.written = bytearray()
         self._limits = limits
         self._rng = rng
         self._pauses = rng.choice(_PAUSES)
         self._readers: dict[int, MessageReader] = {}
-        self._owed: dict[int, int] = defaultdict(int)  # bytes read for which no credit was given
 
     def step(self, piece: bytes) -> None:
         """Takes a piece, and does something of its own."""
         self.now += self._rng.choice(self._pauses)
-        self._handle(self.connection.receive(piece, self.now))
+        self.connection.receive(piece, self.now)
         match self._rng.randrange(8):
             case 0:
                 for _ in range(3):
                     self.now += self._rng.choice(self._pauses)
-                    self._handle(self.connection.tick(self.now))
+                    self.connection.tick(self.now)
             case 1:
-                self._handle(self.connection.hold(self._rng.random() < 0.5, self.now))
+                self.connection.hold(self._rng.random() < 0.5, self.now)
             case 2 if self._rng.random() < 0.1:
                 self.connection.drain(self.now)
             case _ if streams := self.connection.streams:
@@ -77,36 +78,34 @@ class Server:
 
     def leave(self) -> None:
         """The client is gone, and nothing of it stays."""
-        self._handle(self.connection.abandon())
+        self.connection.abandon()
         assert not self.connection.streams
         assert self.tally.buffered == 0
 
-    def _handle(self, events: list[Event]) -> None:
-        for event in events:
-            stream = event.stream
-            match event:
-                case RequestReceived(_, fields, _):
-                    self._begin(stream, read_or_refuse(fields))
-                case DataReceived(_, data, ended):
-                    self._read(stream, data, ended)
-                case CreditReceived():
-                    assert not stream.choked
-                case _:
-                    assert stream not in self.connection.streams
-                    self._readers.pop(stream.id, None)
+    def _handle(self, event: Event) -> None:
+        stream = event.stream
+        match event:
+            case DataReceived(_, data, ended):
+                self._read(stream, data, ended)
+            case CreditReceived():
+                assert not stream.choked
+            case _:
+                assert stream not in self.connection.streams
+                self._readers.pop(stream.id, None)
 
-    def _begin(self, stream: Stream, encoding: str | None) -> None:
-        if encoding is not None:
+    def _begin(self, stream: Stream, fields: Fields, ended: bool) -> None:
+        stream.receiver = Recorder(stream, self._handle)
+        if (encoding := read_or_refuse(fields)) is not None:
             self._readers[stream.id] = MessageReader(self._limits.message_bytes, encoding)
         elif self._rng.random() < 0.5:
             self.connection.end(stream, trailers(12, "no such method", alone=True), unwanted=True)
 
     def _read(self, stream: Stream, data: bytes, ended: bool) -> None:
-        self._owed[stream.id] += len(data)
+        stream.behind = self._rng.random() < 0.5
         if (reader := self._readers.get(stream.id)) is None:
             return
         try:
-            for message in reader.feed(data):
+            for message in reader.feed(data, 0, len(data)):
                 assert len(message) <= self._limits.message_bytes
                 self._write(stream, framed([message]))
             assert reader.pending <= self._limits.message_bytes
@@ -120,7 +119,7 @@ class Server:
         if not stream.answered:
             self.connection.respond(stream, RESPONSE)
         if not stream.choked:
-            self.connection.send(stream, pieces, self.now)
+            self.connection.send(stream, pieces)
 
     def _act(self, stream: Stream) -> None:
         match self._rng.randrange(4):
@@ -129,7 +128,7 @@ class Server:
             case 1:
                 self._write(stream, [bytes(self._rng.choice((17_000, 70_000)))])
             case 2:
-                self.connection.credit(stream, self._owed.pop(stream.id, 0))
+                self.connection.caught_up(stream)
             case 3:
                 self.connection.end(
                     stream, self._rng.choice((_END_OK, ())), unwanted=self._rng.random() < 0.5
@@ -186,16 +185,19 @@ class Listener:
     """A server that never answers: what it is told, and what the core writes of its own accord."""
 
     def __init__(self) -> None:
-        self._connection = Connection(LIMITS, Tally(lambda _: None), 0.0)
+        self._connection = Connection(LIMITS, Tally(lambda _: None), 0.0, self._begin)
         self.told: list[tuple[object, ...]] = []
         self.written = b""
 
     def hear(self, pieces: Iterator[bytes] | list[bytes]) -> None:
         """Takes everything that is said."""
         for piece in pieces:
-            for stream, *rest in self._connection.receive(piece, 0.0):
-                self.told.append((stream.id, *rest))
+            self._connection.receive(piece, 0.0)
         self.written = b"".join(map(bytes, self._connection.take_output()))
+
+    def _begin(self, stream: Stream, *rest: object) -> None:
+        self.told.append((stream.id, *rest))
+        stream.receiver = Recorder(stream, lambda event: self.told.append((stream.id, *event[1:])))
 
 
 def check_answers(sent: bytes, server: Server) -> None:
@@ -206,7 +208,7 @@ def check_answers(sent: bytes, server: Server) -> None:
     reset: set[int] = set()
     block = b""
     last_words: list[ErrorCode] = []
-    for kind, flags, stream_id, payload in frames.FrameReader(1 << 24).feed(bytes(server.written)):
+    for kind, flags, stream_id, payload in whole_frames(bytes(server.written)):
         assert not any(last_words), "nothing follows the last GOAWAY"
         if kind in (frames.HEADERS, frames.CONTINUATION):
             assert stream_id in allowed.opened
@@ -239,11 +241,8 @@ class Allowed:
         self._initial = self._connection = frames.DEFAULT_WINDOW
         self._streams: dict[int, int] = defaultdict(int)
         if sent.startswith(frames.PREFACE):
-            try:
-                for frame in frames.FrameReader(LIMITS.frame_bytes).feed(sent[len(frames.PREFACE) :]):
-                    self._note(*frame)
-            except H2ConnectionError:
-                pass  # nor was more of it heard by the server
+            for frame in whole_frames(sent[len(frames.PREFACE) :], LIMITS.frame_bytes):
+                self._note(*frame)  # nor does the server hear more
 
     def _note(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if kind == frames.HEADERS:

@@ -6,11 +6,12 @@ from dataclasses import fields
 import pytest
 
 from epp.transport.h2 import frames
-from epp.transport.h2.frames import ErrorCode, H2ConnectionError, Setting
+from epp.transport.h2.frames import ErrorCode, Setting
 from epp.transport.h2.limits import Limits
 from tests.fuzz.h2_client import SEED, Server, play
 from tests.fuzz.h2_core import LONGEST, corpus
 from tests.fuzz.h2_mutation import mutate
+from tests.h2_peer import whole_frames
 
 # Bounds that no counter tells of: the core answers some with an error, some with patience; the edge and calls
 # hold others.
@@ -25,12 +26,9 @@ def played() -> list[Server]:
     return [play(client) for client in corpus()]
 
 
-def frames_of(data: bytes) -> Iterator[frames.Frame]:
+def frames_of(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     """The frames of one side of a connection, up to one that is too large."""
-    try:
-        yield from frames.FrameReader().feed(data.removeprefix(frames.PREFACE))
-    except H2ConnectionError:
-        return
+    return whole_frames(data.removeprefix(frames.PREFACE), frames.DEFAULT_MAX_FRAME_SIZE)
 
 
 def test_no_client_breaks_the_server(played: list[Server]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-Buffer = bytes | memoryview
+from epp.transport.h2.frames import Buffer
 
 
 class SendQueue:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 
 # Section 3.4: what a client sends first.
@@ -19,6 +19,8 @@ MAX_WINDOW = MAX_STREAM_ID = (1 << 31) - 1
 # Section 6.9.2: every window's size at first.
 DEFAULT_WINDOW = 65_535
 
+Buffer = bytes | memoryview
+
 FRAME_HEAD = 9  # bytes before a payload (section 4.1)
 
 # Frame types (section 6). Plain numbers: they index the table of handlers.
@@ -32,6 +34,8 @@ PING = 6
 GOAWAY = 7
 WINDOW_UPDATE = 8
 CONTINUATION = 9
+
+PRIORITY_SIZE = 5  # bytes (section 6.3)
 
 # Flags (section 6). ACK has END_STREAM's bit, on other frame types.
 END_STREAM = ACK = 0x01
@@ -88,82 +92,77 @@ class H2StreamError(Exception):
         self.code = code
 
 
-# Type, flags, stream identifier, payload.
-Frame = tuple[int, int, int, bytes]
-
-_HEAD = struct.Struct(">HBBBL")  # the length's upper 16 bits, its lower 8, type, flags, stream identifier
+# A head's length and type, flags, stream identifier (section 4.1).
+HEAD = struct.Struct(">LBL")
 _SETTING = struct.Struct(">HL")
 _NUMBER = struct.Struct(">L")
 
 
-class FrameReader:
-    """Cuts a stream of bytes into whole frames, however it comes in pieces."""
+class PartialFrame:
+    """The start of a frame whose end has not come: never more than one frame's bytes."""
 
-    def __init__(self, max_frame_size: int = DEFAULT_MAX_FRAME_SIZE) -> None:
+    __slots__ = ("_max_frame_size", "_start", "whole")
+
+    def __init__(self, max_frame_size: int) -> None:
         self._max_frame_size = max_frame_size
-        self._rest = bytearray()  # the start of a frame whose end has not come
+        self._start = bytearray()
+        self.whole = False
 
-    @property
-    def pending(self) -> int:
-        """Bytes of a frame whose end has not come: never more than one frame's."""
-        return len(self._rest)
+    def __len__(self) -> int:
+        return len(self._start)
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames that end in `data`. Raises H2ConnectionError at one that is too large."""
-        at = 0
-        if self._rest:
-            at = self._complete(data)
-            if at < 0:
-                return
-            whole, self._rest = bytes(self._rest), bytearray()
-            yield self._frame(whole, 0)[1]
-        end = len(data)
-        while end - at >= FRAME_HEAD:
-            after, frame = self._frame(data, at)
-            if after > end:
-                break
-            at = after
-            yield frame
-        self._rest += data[at:]
+    def begin(self, data: bytes) -> None:
+        """Keep what follows the last whole frame."""
+        self._start += data
 
-    def _frame(self, data: bytes, at: int) -> tuple[int, Frame]:
-        """The frame that starts at `at`, and where it ends, which may be after the data's end."""
-        high, low, kind, flags, stream_id = _HEAD.unpack_from(data, at)
-        size = high << 8 | low
-        if size > self._max_frame_size:
-            # Section 4.2 allows a stream error for some types; a peer that ignores our setting is broken.
-            raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
-        start = at + FRAME_HEAD
-        end = start + size
-        # Section 4.1: the identifier's highest bit is reserved and ignored.
-        return end, (kind, flags, stream_id & MAX_STREAM_ID, data[start:end])
+    def complete(self, data: bytes) -> int:
+        """Add what ends the frame and no more, so that no large piece is moved; returns how much it took.
 
-    def _complete(self, data: bytes) -> int:
-        """Add to the rest what ends its frame, and no more, so that no large piece is ever moved.
-
-        Returns where in `data` the next frame starts, -1 if this one has still not ended.
+        Then the frame is `whole`, or all of the data was taken. Raises H2ConnectionError at one too large.
         """
-        at = 0
-        if len(self._rest) < FRAME_HEAD:
-            at = FRAME_HEAD - len(self._rest)
-            self._rest += data[:at]
-            if len(self._rest) < FRAME_HEAD:
-                return -1
-        end, _ = self._frame(bytes(self._rest[:FRAME_HEAD]), 0)
-        missing = end - len(self._rest)
-        self._rest += data[at : at + missing]
-        return at + missing if len(self._rest) == end else -1
+        at = self._grow(data, 0, FRAME_HEAD)
+        if len(self._start) >= FRAME_HEAD:
+            size = FRAME_HEAD + payload_size(self._start, 0, self._max_frame_size)
+            at = self._grow(data, at, size)
+            self.whole = len(self._start) == size
+        return at
+
+    def _grow(self, data: bytes, at: int, size: int) -> int:
+        after = at + max(0, size - len(self._start))
+        self._start += data[at:after]
+        return min(after, len(data))
+
+    def take(self) -> bytes:
+        """The whole frame, which is then forgotten."""
+        frame, self._start, self.whole = bytes(self._start), bytearray(), False
+        return frame
 
 
-def without_padding(flags: int, payload: bytes) -> bytes:
-    """The payload of a DATA or HEADERS frame without its padding (section 6.1)."""
-    if not flags & PADDED:
-        return payload
-    if not payload:
+def payload_size(data: bytes | bytearray, at: int, max_frame_size: int) -> int:
+    """The size in the head of a frame (section 4.2). Raises H2ConnectionError if it is too large.
+
+    Section 4.2 allows a stream error for some types; a peer that ignores our setting is broken.
+    """
+    size = int.from_bytes(data[at : at + 3], "big")
+    if size > max_frame_size:
+        raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
+    return size
+
+
+def without_padding(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Where a padded payload's own bytes start and end (section 6.1)."""
+    if start == end:
         raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "a padded frame without the padding's length")
-    if payload[0] >= len(payload):
+    padding = data[start]
+    if padding >= end - start:
         raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "padding as long as its frame")
-    return payload[1 : len(payload) - payload[0]]
+    return start + 1, end - padding
+
+
+def priority_flaw(stream_id: int, priority: bytes) -> str:
+    """RFC 7540, section 5.3.1, which RFC 9113 leaves out and conformance checkers still ask for."""
+    depends_on = read_number(priority) & MAX_STREAM_ID
+    return "a stream that depends on itself" if depends_on == stream_id else ""
 
 
 def read_number(payload: bytes) -> int:
@@ -179,7 +178,7 @@ def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
 
 def frame_head(size: int, kind: int, flags: int, stream_id: int) -> bytes:
     """The nine bytes before a payload of `size` bytes."""
-    return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream_id)
+    return HEAD.pack(size << 8 | kind, flags, stream_id)
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
@@ -215,6 +214,28 @@ def rst_stream_frame(stream_id: int, code: ErrorCode) -> bytes:
 def window_update_frame(stream_id: int, increment: int) -> bytes:
     """Section 6.9; stream 0 is the connection."""
     return frame(WINDOW_UPDATE, 0, stream_id, _NUMBER.pack(increment))
+
+
+def data_frames(stream_id: int, pieces: Sequence[Buffer], size: int, max_frame_size: int) -> list[Buffer]:
+    """DATA frames for pieces of `size` bytes in all, in as many pieces as it takes; nothing is copied."""
+    written: list[Buffer] = []
+    room = 0  # in the frame at the end
+    for piece in pieces:
+        if len(piece) <= room:
+            written.append(piece)
+            room -= len(piece)
+            continue
+        view, at = memoryview(piece), 0
+        while at < len(view):
+            if not room:
+                room = min(size, max_frame_size)
+                size -= room
+                written.append(frame_head(room, DATA, 0, stream_id))
+            part = view[at : at + room]
+            written.append(part)
+            at += len(part)
+            room -= len(part)
+    return written
 
 
 def header_frames(stream_id: int, block: bytes, max_frame_size: int, *, end_stream: bool) -> bytes:

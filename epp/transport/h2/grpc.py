@@ -32,9 +32,6 @@ _PREFIX = struct.Struct(">BL")
 # Pieces of a message smaller than this are joined as they come: an object costs as much. Bytes.
 _SMALL_PIECE = 512
 
-# Messages up to this size are copied behind their prefix; above, prefix and message go out as two pieces.
-_COPIED = 4096
-
 # zlib's window bits for the gzip format.
 _GZIP = 31
 
@@ -103,7 +100,7 @@ class MessageReader:
     A message that lies within one piece of data is cut out of it; one that does not is joined once.
     """
 
-    __slots__ = ("_compressed", "_encoding", "_head", "_max_bytes", "_missing", "_pieces", "pending")
+    __slots__ = ("_compressed", "_encoding", "_head", "_max_bytes", "_missing", "_pieces", "amid", "pending")
 
     def __init__(self, max_bytes: int, encoding: str) -> None:
         self._max_bytes = max_bytes
@@ -113,21 +110,28 @@ class MessageReader:
         self._missing = 0  # bytes that the message in pieces still needs
         self._compressed = 0
         self.pending = 0  # bytes of the message in pieces
+        self.amid = False  # whether a message has begun that has not ended
 
-    @property
-    def amid(self) -> bool:
-        """Whether a message has begun that has not ended."""
-        return bool(self._missing or self._head)
+    def feed(self, data: bytes, start: int, end: int) -> Sequence[bytes]:
+        """The messages that end in `data[start:end]`.
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The messages that end in `data`. Raises CallError at one that is too large or cannot be read."""
+        Raises CallError at one that is too large or cannot be read.
+        """
+        if not self.amid and end - start >= _PREFIX.size:
+            compressed, size = _PREFIX.unpack_from(data, start)
+            start += _PREFIX.size
+            if size == end - start and not compressed and size <= self._max_bytes:
+                return (data[start:end],)  # nearly always: one message in one frame
+            start -= _PREFIX.size
+        return self._join(data, start, end)
+
+    def _join(self, data: bytes, at: int, end: int) -> list[bytes]:
         messages: list[bytes] = []
-        at = 0
         if self._head:
-            data, self._head = self._head + data, b""
+            data, at = self._head + data[at:end], 0
+            self._head, end = b"", len(data)
         elif self._missing:
-            at = self._go_on(data, messages)
-        end = len(data)
+            at = self._go_on(data, at, end, messages)
         while end - at >= _PREFIX.size:
             self._compressed, size = _PREFIX.unpack_from(data, at)
             if size > self._max_bytes:
@@ -137,29 +141,30 @@ class MessageReader:
             at += _PREFIX.size
             if end - at < size:
                 self._missing = size
-                at += self._go_on(data[at:], messages)
+                at = self._go_on(data, at, end, messages)
                 break
             messages.append(self._message(data[at : at + size]))
             at += size
-        self._head = data[at:]
+        self._head = data[at:end]
+        self.amid = bool(self._missing or self._head)
         return messages
 
-    def _go_on(self, data: bytes, messages: list[bytes]) -> int:
-        """Add to the message in pieces; returns how much of `data` it took."""
-        piece = data[: self._missing]
-        size = len(piece)
-        if size >= _SMALL_PIECE:
+    def _go_on(self, data: bytes, at: int, end: int, messages: list[bytes]) -> int:
+        """Add to the message in pieces; returns where what it took ends."""
+        end = min(end, at + self._missing)
+        piece = data[at:end]
+        if len(piece) >= _SMALL_PIECE:
             self._pieces.append(piece)
         elif self._pieces and isinstance(self._pieces[-1], bytearray):
             self._pieces[-1] += piece
         else:
             self._pieces.append(bytearray(piece))
-        self._missing -= size
-        self.pending += size
+        self._missing -= len(piece)
+        self.pending += len(piece)
         if not self._missing:
             pieces, self._pieces, self.pending = self._pieces, [], 0
             messages.append(self._message(b"".join(pieces)))
-        return size
+        return end
 
     def _message(self, data: bytes) -> bytes:
         if not self._compressed:
@@ -182,11 +187,7 @@ def framed(messages: Sequence[bytes]) -> list[bytes]:
     """Messages with their prefixes, as pieces to send. They are never compressed."""
     pieces: list[bytes] = []
     for message in messages:
-        prefix = _PREFIX.pack(0, len(message))
-        if len(message) <= _COPIED:
-            pieces.append(prefix + message)
-        else:
-            pieces += (prefix, message)
+        pieces += (_PREFIX.pack(0, len(message)), message)
     return pieces
 
 

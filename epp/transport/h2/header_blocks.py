@@ -16,6 +16,7 @@ the few that a picker ever sends are made once for all connections.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from hpack import Decoder, Encoder, HPACKError, OversizedHeaderListError
 from hpack.table import HeaderTable
@@ -32,6 +33,15 @@ _FIELD_OVERHEAD = 32
 
 # RFC 7541, section 6.3: "dynamic table size update" to 0.
 NO_DYNAMIC_TABLE = b"\x20"
+
+
+class HeaderBlock(NamedTuple):
+    """A header block whose CONTINUATION frames have not all come (RFC 9113, section 6.10)."""
+
+    stream_id: int
+    ended: bool  # END_STREAM
+    flaw: str  # of its HEADERS frame
+    pieces: list[bytes]
 
 
 class _Table(HeaderTable):
@@ -91,7 +101,6 @@ class HeaderReader:
             ) from error
 
 
-@lru_cache(maxsize=64)  # requests of a gateway repeat
 def list_size(fields: Fields) -> int:
     """What SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113, section 6.5.2)."""
     return sum([len(name) + len(value) for name, value in fields]) + _FIELD_OVERHEAD * len(fields)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
-from epp.transport.h2.header_blocks import Fields
+from epp.transport.h2.header_blocks import Fields, list_size
 
 # Section 8.2.1: no control character, space, upper case or byte beyond ASCII; no colon but a pseudo-header's.
 _NAME = re.compile(rb"[!-9;-@\[-~]+")
@@ -23,7 +24,21 @@ _OF_CONNECTIONS = frozenset(
 )
 
 
+class Head(NamedTuple):
+    """What the rules ask about a request's header list."""
+
+    flaw: str  # what makes it malformed; "" if nothing does
+    content_length: int | None  # the length that it declares, if it is not malformed and does
+    size: int  # what SETTINGS_MAX_HEADER_LIST_SIZE counts
+
+
 @lru_cache(maxsize=64)  # requests of a gateway repeat
+def read_head(fields: Fields) -> Head:
+    """Look at a request's header list."""
+    flaw = request_flaw(fields)
+    return Head(flaw, None if flaw else content_length(fields), list_size(fields))
+
+
 def request_flaw(fields: Fields) -> str:
     """What makes a request's header list malformed; "" if nothing does."""
     pseudo: dict[bytes, bytes] = {}

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from epp.transport.h2 import frames
-from epp.transport.h2.flow import Buffer
-from epp.transport.h2.frames import ErrorCode, H2ConnectionError, H2StreamError, Setting
+from epp.transport.h2.frames import Buffer, ErrorCode, H2ConnectionError, H2StreamError, Setting
 from epp.transport.h2.header_blocks import NO_DYNAMIC_TABLE, Fields, header_block
 from epp.transport.h2.limits import Limits, Tally
 from epp.transport.h2.stream import Stream
@@ -54,17 +53,15 @@ class Sender:
         """Send data, or queue it; `stream.choked` tells that the caller should write no more for now."""
         queue = stream.queue
         size = sum(map(len, pieces))
-        if (
-            size <= self._max_frame_size
-            and size <= stream.send_window
-            and size <= self._window
-            and not queue.size
-            and not self.held
-        ):  # nearly always: one frame, at once
-            self.output.append(frames.frame_head(size, frames.DATA, 0, stream.id))
-            self.output += pieces
+        if size <= stream.send_window and size <= self._window and not queue.size and not self.held:
+            # Nearly always: at once. What fits in one frame does so without being looked at.
             stream.send_window -= size
             self._window -= size
+            if size <= self._max_frame_size:
+                self.output.append(frames.frame_head(size, frames.DATA, 0, stream.id))
+                self.output += pieces
+            else:
+                self.output += frames.data_frames(stream.id, pieces, size, self._max_frame_size)
             return
         if not queue.size:
             stream.moved_at = now

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import Enum
-from typing import Any
+from typing import Protocol
 
 from epp.transport.h2.flow import SendQueue
 from epp.transport.h2.frames import ErrorCode, H2ConnectionError, H2StreamError
 from epp.transport.h2.header_blocks import Fields
+
+
+class Receiver(Protocol):
+    """Who handles a request: the layer above, as one stream sees it. It may answer at once."""
+
+    def received(self, data: bytes, start: int, end: int, ended: bool) -> None:
+        """`data[start:end]` is a piece of the request's body; empty where only its end came."""
+
+    def resumed(self) -> None:
+        """The stream was choked, and may be written to again."""
+
+    def lost(self) -> None:
+        """The peer gave the stream up, or broke a rule: nothing can be sent on it any more."""
 
 
 class Stream:
@@ -20,7 +33,7 @@ class Stream:
 
     __slots__ = (
         "answered",
-        "call",
+        "behind",
         "choked",
         "content_left",
         "ending",
@@ -28,9 +41,9 @@ class Stream:
         "id",
         "local_ended",
         "moved_at",
-        "owed",
         "queue",
         "receive_window",
+        "receiver",
         "remote_ended",
         "send_window",
         "trailers",
@@ -43,10 +56,10 @@ class Stream:
         self.id = stream_id
         self.remote_ended = False
         self.local_ended = False
-        self.call: Any = None  # whatever the layer above keeps for it
+        self.receiver: Receiver | None = None  # none: what comes is of no interest
 
         self.receive_window = receive_window
-        self.owed = 0  # bytes digested for which no credit has been given yet
+        self.behind = False  # the layer above has not digested what came: no credit for now
         self.content_left = content_left  # what its content-length still promises
 
         self.send_window = send_window

@@ -8,9 +8,10 @@ import pytest
 
 from epp.errors import GrpcStatus, ProtocolError
 from epp.transport.calls import Call, Faults, Method
-from epp.transport.h2.connection import DataReceived, RequestReceived, StreamLost
 from epp.transport.h2.frames import END_STREAM, ErrorCode, rst_stream_frame
 from epp.transport.h2.grpc import framed
+from epp.transport.h2.header_blocks import Fields
+from epp.transport.h2.stream import Stream
 from epp.transport.h2_calls import StreamCall
 from tests.h2_peer import Peer, data
 
@@ -25,9 +26,6 @@ class Bench(Peer):
         self.method = method
         self.call: StreamCall
 
-    def clock(self) -> float:
-        return 0.0
-
     def flush(self) -> None:
         pass
 
@@ -35,16 +33,13 @@ class Bench(Peer):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    def on_request(self, stream: Stream, fields: Fields, ended: bool) -> None:
+        self.call = stream.receiver = StreamCall(self, stream, "identity")
+        self.call.start(self.method, None)
+
     def does(self, *pieces: bytes) -> list[str]:
         """What the client hears when it sends this."""
-        for event in self.send(*pieces):
-            if isinstance(event, RequestReceived):
-                self.call = event.stream.call = StreamCall(self, event.stream, self.method, "identity")
-                self.call.start(None)
-            elif isinstance(event, DataReceived):
-                self.call.received(event.data, event.ended)
-            elif isinstance(event, StreamLost):
-                self.call.cancel()
+        self.send(*pieces)
         return self.hear()
 
     async def settled(self) -> None:
@@ -233,7 +228,7 @@ async def test_unread_and_unfinished_messages_are_counted() -> None:
     bench.opens()
     bench.says(b"x" * 100)
     assert bench.tally.buffered == 100
-    bench.does(data(1, framed([b"y" * 50])[0][:25]))
+    bench.does(data(1, b"".join(framed([b"y" * 50]))[:25]))
     assert bench.tally.buffered == 120
     assert repr(bench.call).endswith("1 unread>")
     bench.does(rst_stream_frame(1, ErrorCode.CANCEL))

@@ -167,6 +167,13 @@ async def test_body_of_what_is_no_grpc_is_read_and_its_length_checked() -> None:
         assert (await client.hears("RST_STREAM"))[-1] == "RST_STREAM 1 PROTOCOL_ERROR"
 
 
+async def test_large_body_of_what_is_no_grpc_is_read_to_its_end() -> None:
+    """A client that sends all of it before it looks at the answer would wait for credit for ever."""
+    async with serving() as server, talking(server) as client:
+        client.tell(client.request(1, REQUEST), *[data(1, bytes(16_384))] * 32)
+        assert (await client.hears("WINDOW_UPDATE 1"))[-1] == f"WINDOW_UPDATE 1 {1 << 19}"
+
+
 async def test_status_alone_and_the_rest_is_not_wanted() -> None:
     async with serving() as server, talking(server) as client:
         fields = [*GRPC[:2], (":path", "/test/Unknown"), GRPC[3]]

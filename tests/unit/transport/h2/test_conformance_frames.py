@@ -4,7 +4,8 @@ import pytest
 
 from epp.transport.h2 import frames
 from epp.transport.h2.frames import END_HEADERS, END_STREAM, HAS_PRIORITY, PADDED, Setting, frame
-from tests.h2_peer import Peer, data, received, settings
+from epp.transport.h2.limits import Limits
+from tests.h2_peer import Peer, data, received, settings, whole_frames
 
 PING = frames.ping_frame(b"12345678", ack=False)
 PONG = "PING ACK 12345678"
@@ -97,13 +98,13 @@ def test_6_1_data_for_stream_0_is_a_connection_error() -> None:
 
 
 def test_6_1_padding_is_taken_off_and_gets_credit() -> None:
-    peer = Peer()
+    peer = Peer(Limits(stream_window=18))
     peer.send(peer.request())
     assert received(peer.send(data(1, b"\3abcPAD", PADDED), data(1, b"\0d", PADDED))) == [
         "data 1 b'abc'",
         "data 1 b'd'",
     ]
-    assert peer.streams[1].owed == 5  # lengths and padding; the data is the application's to credit
+    assert peer.hear() == ["WINDOW_UPDATE 1 9"]  # lengths and padding included
 
 
 @pytest.mark.parametrize("payload", [b"\4abc", b"\1", b"\xff" * 9])
@@ -188,7 +189,7 @@ def test_6_4_reset_ends_the_stream_and_nothing_is_sent_on_it() -> None:
     peer.send(peer.request())
     assert received(peer.send(frames.rst_stream_frame(1, frames.ErrorCode.CANCEL))) == ["lost 1"]
     peer.connection.respond(peer.streams[1], ((b":status", b"200"),))
-    peer.connection.send(peer.streams[1], [b"x"], 0)
+    peer.connection.send(peer.streams[1], [b"x"])
     peer.connection.end(peer.streams[1])
     assert peer.hear() == []
 
@@ -241,7 +242,7 @@ def test_6_5_3_values_are_taken_in_order_and_acknowledged_at_once() -> None:
     peer.send(settings((window, 100), (window, 1)), peer.request())
     stream = peer.streams[1]
     peer.connection.respond(stream, ((b":status", b"200"),))
-    peer.connection.send(stream, [b"hello"], 0)
+    peer.connection.send(stream, [b"hello"])
     assert peer.hear() == ["SETTINGS ACK", "HEADERS 1 :status=200", "DATA 1 1"]
 
 
@@ -336,9 +337,7 @@ def test_6_10_our_own_large_blocks_are_cut_into_continuations() -> None:
     peer.send(peer.request())
     peer.connection.respond(peer.streams[1], ((b":status", b"200"), (b"x", b"y" * 40_000)))
     output = b"".join(map(bytes, peer.connection.take_output()))
-    kinds = [
-        (kind, flags, len(payload) <= 16_384) for kind, flags, _, payload in frames.FrameReader().feed(output)
-    ]
+    kinds = [(kind, flags, len(payload) <= 16_384) for kind, flags, _, payload in whole_frames(output)]
     assert kinds == [
         (frames.HEADERS, 0, True),
         (frames.CONTINUATION, 0, True),

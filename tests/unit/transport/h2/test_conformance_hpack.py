@@ -4,9 +4,8 @@ import pytest
 from hpack import Encoder
 
 from epp.transport.h2 import frames
-from epp.transport.h2.connection import RequestReceived
 from epp.transport.h2.frames import END_HEADERS, Setting, frame
-from tests.h2_peer import OK, Peer, settings
+from tests.h2_peer import OK, Peer, RequestReceived, settings, whole_frames
 
 # :method POST, :scheme http, :path /
 REQUEST = b"\x83\x86\x84"
@@ -111,5 +110,5 @@ def test_4_2_our_blocks_hold_for_every_size_that_the_client_allows(size: int) ->
     peer.connection.respond(peer.streams[1], (*OK, (b"x", b"y")))
     peer.connection.respond(peer.streams[3], (*OK, (b"x", b"y")))
     data = b"".join(map(bytes, peer.connection.take_output()))
-    blocks = [payload for kind, _, _, payload in frames.FrameReader().feed(data) if kind == frames.HEADERS]
+    blocks = [payload for kind, _, _, payload in whole_frames(data) if kind == frames.HEADERS]
     assert blocks[0] == b"\x20" + blocks[1]

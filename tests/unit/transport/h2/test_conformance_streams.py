@@ -3,10 +3,9 @@
 import pytest
 
 from epp.transport.h2 import frames
-from epp.transport.h2.connection import RequestReceived
 from epp.transport.h2.frames import END_HEADERS, END_STREAM, ErrorCode, Setting, frame
 from epp.transport.h2.limits import Limits
-from tests.h2_peer import OK, TRAILERS, Peer, data, received, settings
+from tests.h2_peer import OK, TRAILERS, Peer, RequestReceived, data, received, settings
 
 CANCEL = ErrorCode.CANCEL
 PING = frames.ping_frame(b"12345678", ack=False)
@@ -204,14 +203,14 @@ def test_6_9_credit_of_a_wrong_size_is_a_connection_error() -> None:
 
 def test_6_9_reserved_bit_of_the_increment_is_ignored() -> None:
     peer = sending(0)
-    peer.connection.send(peer.streams[1], [b"hello"], 0)
+    peer.connection.send(peer.streams[1], [b"hello"])
     peer.send(frame(frames.WINDOW_UPDATE, 0, 1, b"\x80\0\0\2"))
     assert peer.hear() == ["DATA 1 2"]
 
 
 def test_6_9_1_no_more_is_sent_than_the_streams_window() -> None:
     peer = sending(3)
-    peer.connection.send(peer.streams[1], [b"hello"], 0)
+    peer.connection.send(peer.streams[1], [b"hello"])
     peer.connection.end(peer.streams[1], TRAILERS)
     assert peer.hear() == ["DATA 1 3"]
     peer.send(frames.window_update_frame(1, 1))
@@ -222,7 +221,7 @@ def test_6_9_1_no_more_is_sent_than_the_streams_window() -> None:
 
 def test_6_9_1_no_more_is_sent_than_the_connections_window() -> None:
     peer = sending(1 << 20)
-    peer.connection.send(peer.streams[1], [b"x" * 70_000], 0)
+    peer.connection.send(peer.streams[1], [b"x" * 70_000])
     assert peer.hear() == ["DATA 1 16384", "DATA 1 16384", "DATA 1 16384", "DATA 1 16383"]
     peer.send(frames.window_update_frame(0, 4_000))
     assert peer.hear() == ["DATA 1 4000"]
@@ -246,7 +245,7 @@ def test_6_9_1_windows_beyond_their_largest_size() -> None:
 
 def test_6_9_1_more_data_than_the_streams_window() -> None:
     peer = Peer(Limits(stream_window=10))
-    peer.send(peer.request(), data(1, b"x" * 10), data(1, b"x"))
+    peer.send(peer.request(), data(1, b"x" * 11))
     assert peer.hear() == ["RST_STREAM 1 FLOW_CONTROL_ERROR"]
 
 
@@ -259,24 +258,24 @@ def test_6_9_1_more_data_than_the_connections_window() -> None:
 
 def test_6_9_1_credit_for_digested_data() -> None:
     peer = Peer(Limits(stream_window=10))
-    peer.send(peer.request(), data(1, b"x" * 10))
-    peer.connection.credit(peer.streams[1], 4)
+    peer.send(peer.request(), data(1, b"x" * 4))
     assert peer.hear() == []
-    peer.connection.credit(peer.streams[1], 6)
-    assert peer.hear() == ["WINDOW_UPDATE 1 10"]
+    peer.send(data(1, b"x"))
+    assert peer.hear() == ["WINDOW_UPDATE 1 5"]
     assert received(peer.send(data(1, b"y" * 10))) == ["data 1 b'yyyyyyyyyy'"]
+    assert peer.hear() == ["WINDOW_UPDATE 1 10"]
 
 
 def test_6_9_1_no_credit_for_a_request_that_has_ended() -> None:
     peer = Peer(Limits(stream_window=10))
     peer.send(peer.request(), data(1, b"x" * 10, END_STREAM))
-    peer.connection.credit(peer.streams[1], 10)
+    peer.connection.caught_up(peer.streams[1])
     assert peer.hear() == []
 
 
 def test_6_9_2_initial_window_changes_open_streams_and_may_make_them_negative() -> None:
     peer = sending(10)
-    peer.connection.send(peer.streams[1], [b"x" * 20], 0)
+    peer.connection.send(peer.streams[1], [b"x" * 20])
     assert peer.hear() == ["DATA 1 10"]
     peer.send(settings((Setting.INITIAL_WINDOW_SIZE, 4)), frames.window_update_frame(1, 6))
     assert peer.hear() == ["SETTINGS ACK"]  # 10 sent of 10: -6 + 6 is 0
@@ -296,7 +295,7 @@ def test_6_9_2_initial_window_says_nothing_of_the_connections() -> None:
     peer = sending(1 << 20)
     peer.send(settings((Setting.INITIAL_WINDOW_SIZE, 1 << 24)))
     peer.hear()
-    peer.connection.send(peer.streams[1], [b"x" * 100_000], 0)
+    peer.connection.send(peer.streams[1], [b"x" * 100_000])
     assert sum(int(line.split()[2]) for line in peer.hear()) == 65_535
 
 
@@ -304,7 +303,7 @@ def test_4_2_and_6_5_2_frames_are_as_large_as_the_client_takes() -> None:
     peer = sending(1 << 20)
     peer.send(settings((Setting.MAX_FRAME_SIZE, 40_000)))
     peer.hear()
-    peer.connection.send(peer.streams[1], [b"x" * 60_000], 0)
+    peer.connection.send(peer.streams[1], [b"x" * 60_000])
     assert peer.hear() == ["DATA 1 40000", "DATA 1 20000"]
 
 
@@ -313,7 +312,7 @@ def test_5_2_streams_take_turns_when_the_connection_has_credit_again() -> None:
     peer.send(settings((Setting.INITIAL_WINDOW_SIZE, 1 << 20)), *map(peer.request, (1, 3, 5)))
     for stream in peer.streams.values():
         peer.connection.respond(stream, OK)
-        peer.connection.send(stream, [b"x" * 65_535], 0)
+        peer.connection.send(stream, [b"x" * 65_535])
     peer.hear()
     peer.send(frames.window_update_frame(0, 4 * 16_384))
     assert peer.hear() == ["DATA 3 16384", "DATA 5 16384", "DATA 3 16384", "DATA 5 16384"]
@@ -371,7 +370,7 @@ def test_8_1_that_is_said_behind_what_waits_for_credit() -> None:
     peer = Peer()
     peer.send(settings((Setting.INITIAL_WINDOW_SIZE, 0)), peer.request())
     peer.connection.respond(peer.streams[1], OK)
-    peer.connection.send(peer.streams[1], [b"late"], 0)
+    peer.connection.send(peer.streams[1], [b"late"])
     peer.connection.end(peer.streams[1], TRAILERS, unwanted=True)
     assert peer.hear() == ["SETTINGS ACK", "HEADERS 1 :status=200"]
     peer.send(frames.window_update_frame(1, 4))

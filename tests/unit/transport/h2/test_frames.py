@@ -1,40 +1,51 @@
 """Cutting and writing frames; what they mean is in test_conformance_*.py."""
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from epp.transport.h2 import frames
-from epp.transport.h2.frames import ErrorCode, FrameReader, H2ConnectionError, Setting
-
-FRAMES = st.lists(
-    st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, frames.MAX_STREAM_ID), st.binary())
-)
+from epp.transport.h2.frames import ErrorCode, H2ConnectionError, PartialFrame, Setting
+from tests.h2_peer import whole_frames
 
 
-@given(FRAMES, st.lists(st.integers(0, 10_000)))
-def test_what_is_written_is_read_however_it_is_cut(written: list[frames.Frame], cuts: list[int]) -> None:
-    data = b"".join(frames.frame(*each) for each in written)
-    places = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    reader = FrameReader()
-    read = [each for at, end in pairwise(places) for each in reader.feed(data[at:end])]
-    assert read == written
-    assert reader.pending == 0
-
-
-def test_pending_is_the_start_of_a_frame() -> None:
-    reader = FrameReader()
-    assert list(reader.feed(frames.frame(0, 0, 1, b"abc")[:-1])) == []
-    assert reader.pending == 11
+@given(st.binary(max_size=100), st.integers(0, 300), st.lists(st.integers(1, 120)))
+def test_partial_frame_takes_what_it_needs_however_it_comes(
+    payload: bytes, more: int, cuts: list[int]
+) -> None:
+    """From the end of one read, over any number of others, to the frames that follow it."""
+    data = frames.frame(0, 0, 1, payload) + bytes(more)
+    partial = PartialFrame(100)
+    taken = 1
+    partial.begin(data[:taken])
+    for size in [*cuts, len(data)]:
+        assert len(partial) == taken
+        taken += partial.complete(data[taken : taken + size])
+        if partial.whole:
+            break
+    assert partial.take() == data[:taken] == frames.frame(0, 0, 1, payload)
+    assert (len(partial), partial.whole) == (0, False)
 
 
 def test_size_is_known_from_the_head() -> None:
-    reader = FrameReader(100)
+    partial = PartialFrame(100)
+    head = frames.frame_head(101, 0, 0, 1)
+    partial.begin(head[:5])
     with pytest.raises(H2ConnectionError) as caught:
-        list(reader.feed(frames.frame_head(101, 0, 0, 1)))
+        partial.complete(head[5:])
     assert caught.value.code is ErrorCode.FRAME_SIZE_ERROR
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1), st.integers(1, 30))
+def test_data_frames_are_full_and_copy_nothing(pieces: list[bytes], largest: int) -> None:
+    whole = b"".join(pieces)
+    written = frames.data_frames(3, pieces, len(whole), largest)
+    read = list(whole_frames(b"".join(map(bytes, written))))
+    assert b"".join(payload for *_, payload in read) == whole
+    assert {len(payload) for *_, payload in read[:-1]} <= {largest}
+    assert {each[:3] for each in read} == {(frames.DATA, 0, 3)}
+    copied = [each for each in written if not isinstance(each, memoryview) and len(each) != 9]
+    assert all(any(each is piece for piece in pieces) for each in copied)
 
 
 @pytest.mark.parametrize(
