@@ -13,7 +13,7 @@ test: $(VENV)/.dev       ## every test that needs no GPU and no real vLLM
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: $(VENV)/.dev       ## 24,000 requests straight and 24,000 through Envoy, 512 at a time, a quarter of them given up
-	SOAK_REQUESTS=24000 $(BIN)/python -m pytest tests/e2e/test_soak.py $(ARGS)
+	SOAK_REQUESTS=24000 $(BIN)/python -m pytest -s tests/e2e/test_soak.py $(ARGS)
 
 test-foreign: $(VENV)/.dev ## h2load and curl against the picker; they have to be there
 	$(BIN)/python -m pytest tests/foreign $(ARGS)

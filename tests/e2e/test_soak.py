@@ -63,6 +63,7 @@ async def soak(picker: Picker, ask: Round) -> None:
         tally += await ask(REQUESTS // 2, seed)
         await eventually(picker.is_idle)
         resident.append(picker.resident_bytes)
+    print(f"{dict(tally)}; MiB after each round: {[size >> 20 for size in resident]}")  # with `pytest -s`
     assert tally["answered"] > tally["given up"] > 0
     for name, count in zip(counters, before, strict=True):
         assert tally["answered"] <= await picker.metric(name) - count <= tally.total()
