@@ -108,6 +108,7 @@ class Api(Enum):
     EMBEDDINGS = "embeddings"
     SCORE = "score"
     RERANK = "rerank"
+    GENERATE = "inference/v1/generate"
     OTHER = "other"  # a JSON body with a `model`, of no shape known here
     NONE = "none"  # no body
 

@@ -43,6 +43,7 @@ class Fields(msgspec.Struct, gc=False):
     documents: Raw = ABSENT
     text_1: Raw = ABSENT
     text_2: Raw = ABSENT
+    token_ids: Raw = ABSENT
 
 
 def is_literal(value: Raw, literal: bytes) -> bool:
@@ -127,6 +128,12 @@ _BY_SUFFIX = {
         ("query", "documents"),
         lambda fields: is_given(fields.query) and is_given(fields.documents),
         "invalid rerank request: must have query and documents fields",
+    ),
+    "/inference/v1/generate": Shape(
+        Api.GENERATE,
+        ("token_ids",),
+        lambda fields: _is_list(fields.token_ids),
+        "invalid generate request: must have token_ids field",
     ),
 }
 

@@ -52,6 +52,7 @@ class DisaggProfileHandler:
 
     profiles: Annotated[StageProfiles, Doc("the profiles of the stages")] = StageProfiles()
     deciders: Annotated[StageDeciders, Doc("the plugins that decide whether a stage runs")] = StageDeciders()
+    decider_plugin_name: Annotated[str, Doc("the older way to name the decider of prefill")] = ""
     stage_order: Annotated[Literal["decode-first"], Doc("which stage's endpoint is chosen first")] = (
         "decode-first"
     )
@@ -64,7 +65,7 @@ class DisaggProfileHandler:
         stages = []
         for profile, decider in (
             (self.profiles.encode, self.deciders.encode),
-            (self.profiles.prefill, self.deciders.prefill),
+            (self.profiles.prefill, self.deciders.prefill or self.decider_plugin_name),
         ):
             if decider:
                 _require_profile(profile, context)

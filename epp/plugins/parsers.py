@@ -15,8 +15,9 @@ from epp.types import Api, ParsedBody
 class OpenaiParser:
     """Reads requests of the OpenAI and Anthropic APIs as vLLM serves them.
 
-    Completions, chat, responses, messages, embeddings, score and rerank, by the end of the path; other paths
-    need a JSON object with a model. Counts the tokens of answers.
+    Completions, chat, responses, messages, embeddings, score, rerank and vLLM's own inference/v1/generate, by
+    the end of the path; other paths need a JSON object with a model. Counts the tokens of answers. It reads
+    what llm-d's anthropic-parser and vllmhttp-parser read, and these names mean it.
     """
 
     def parse(

@@ -99,6 +99,7 @@ BUILT_IN: Mapping[str, type] = {
     "utilization-detector": UtilizationDetector,
     "utilization-filter": UtilizationFilter,
     "vllmgrpc-parser": VllmgrpcParser,
+    "vllmhttp-parser": OpenaiParser,
     "weighted-random-picker": WeightedRandomPicker,
 }
 
@@ -140,7 +141,6 @@ UNSUPPORTED: Mapping[str, str] = {
             "topology-affinity-filter",
             "topology-affinity-scorer",
             "vertexai-parser",
-            "vllmhttp-parser",
         ),
         _LLM_D,
     ),
@@ -157,11 +157,15 @@ PASSED_OVER: Mapping[str, Mapping[str, str]] = {
     "concurrency-detector": {"inFlightLoadProducerName": _ONE_COUNT},
     "endpoint-attribute-filter": {"producer": "an attribute has one source here"},
     "endpoint-attribute-scorer": {"producer": "an attribute has one source here"},
-    "inflight-load-producer": {"syncCrossReplicaState": "replicas do not tell each other of their load"},
+    "inflight-load-producer": {
+        "prefixMatchInfoProducerName": "the whole prompt counts, cached or not",
+        "syncCrossReplicaState": "replicas do not tell each other of their load",
+    },
     "no-hit-lru-scorer": {"prefixPluginType": _NEVER_USED, "prefixPluginName": _NEVER_USED},
     "pd-profile-handler": {"prefixPluginType": _NEVER_USED, "prefixPluginName": _NEVER_USED},
     "prefix-cache-affinity-filter": {"inFlightLoadProducerName": _ONE_COUNT},
     "token-load-scorer": {"inFlightLoadProducerName": _ONE_COUNT},
+    "utilization-filter": {"inFlightLoadProducerName": _ONE_COUNT},
 }
 
 _PROTOCOLS: tuple[tuple[type, Kind], ...] = (

@@ -64,6 +64,7 @@ TOOLS = [{"type": "function", "function": {"name": "now"}}]
         ("/v1/score", {"text_1": "a", "text_2": ["b", "c"]}, Api.SCORE, ["a", '["b", "c"]']),
         ("/score", {"queries": "a", "documents": ["b"]}, Api.SCORE, ["a", '["b"]']),
         ("/v1/rerank", {"query": "a", "documents": ["b"]}, Api.RERANK, ["a", '["b"]']),
+        ("/inference/v1/generate", {"token_ids": [5, 6]}, Api.GENERATE, ["[5, 6]"]),
         ("/anything", {"prompt": "Hello"}, Api.OTHER, ["Hello"]),
         ("/anything", {}, Api.OTHER, []),
         ("/generate", {"input": [1]}, Api.OTHER, ["[1]"]),
@@ -143,6 +144,12 @@ def test_the_prompt_is_a_view_of_the_body() -> None:
             {"query": "a"},
             "bad_shape",
             "invalid rerank request: must have query and documents fields",
+        ),
+        (
+            "/inference/v1/generate",
+            {"token_ids": []},
+            "bad_shape",
+            "invalid generate request: must have token_ids field",
         ),
         (COMPLETIONS, {"prompt": "hello world"}, "no_model", "model not found in request body"),
         (COMPLETIONS, {"prompt": "x", "model": ""}, "no_model", "model not found in request body"),
@@ -346,6 +353,7 @@ def test_cache_salt(value: object, salt: str) -> None:
         ("/v1/embeddings", {"input": [[7]] * 9}, 9),
         (CHAT, {"messages": [{"role": "user", "content": "x" * 366}]}, 100),
         ("/v1/rerank", {"query": "x" * 40, "documents": ["y" * 36]}, 20),
+        ("/inference/v1/generate", {"token_ids": list(range(50))}, 50),
     ],
 )
 def test_tokens(path: str, fields: dict[str, Any], tokens: int) -> None:

@@ -20,6 +20,8 @@ from epp.types import Api
         ("/v1/embeddings", Api.EMBEDDINGS),
         ("/v1/score", Api.SCORE),
         ("/v2/rerank", Api.RERANK),
+        ("/inference/v1/generate", Api.GENERATE),
+        ("/generate", Api.OTHER),
         ("/score", Api.SCORE),
         ("/v1/completions?x=/chat/completions", Api.COMPLETIONS),
         ("/v1/chat/completions?x=1&y=/v1/completions/", Api.CHAT),

@@ -125,6 +125,13 @@ def test_profiles_of_other_names() -> None:
     assert conclusion.profile == "d"
 
 
+def test_the_older_name_of_the_decider() -> None:
+    context = Surroundings(STORE, plugins={"always": AlwaysDisaggPdDecider()}, profiles=("prefill", "decode"))
+    plugin = context.set_up(DisaggProfileHandler(decider_plugin_name="always"))
+    turns, _ = story(plugin, request(), {"decode": found(0), "prefill": found(1)})
+    assert turns == [["decode"], ["prefill"]]
+
+
 @pytest.mark.parametrize(
     ("deciders", "profiles", "fault"),
     [
