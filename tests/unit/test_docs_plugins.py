@@ -14,7 +14,7 @@ import pytest
 from epp.config.picker import load_picker_config
 from epp.datastore.store import Datastore
 from epp.discovery import load_catalogue
-from epp.errors import NoEndpointError
+from epp.errors import ConfigError, NoEndpointError
 from epp.plugin import Misbehaviour, Watcher
 from epp.scheduling.build import build_policy
 from epp.scheduling.decision import Decision
@@ -135,6 +135,14 @@ def test_a_pool_without_endpoints(directory: Path) -> None:
         staged(directory, "canary.yaml").goes_to()
 
 
+def test_the_fault_of_the_scorers_parameter(directory: Path) -> None:
+    known = load_catalogue(str(directory / "plugins"), [])
+    text = (directory / "cheap.yaml").read_text().replace("usd-per-hour", "5")
+    with pytest.raises(ConfigError) as caught:
+        load_picker_config(text, "cheap.yaml", known)
+    assert f"`{caught.value}`" in DOCUMENT.read_text()
+
+
 def test_the_session_picker(directory: Path) -> None:
     stage = staged(directory, "sessions.yaml", {}, {}, {})
     home = stage.goes_to(x_session_id="a")
@@ -161,7 +169,7 @@ def test_the_session_picker_forgets_who_is_gone(directory: Path) -> None:
 
 def test_the_test_of_the_scorer(directory: Path) -> None:
     names: dict[str, object] = {}
-    exec(BLOCKS["tests/test_cost_scorer.py"], names)
+    exec(BLOCKS["plugins/test_cost_scorer.py"], names)
     test = names["test_the_cheapest_scores_best"]
     assert callable(test)
     test()
