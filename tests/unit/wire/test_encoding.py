@@ -76,7 +76,9 @@ metadata: st.SearchStrategy[MetadataMap] = st.dictionaries(
 data = st.binary(max_size=20) | LENGTHS.map(bytes)
 answers: st.SearchStrategy[Answer] = st.one_of(
     st.builds(HeadersAnswer, phases, mutations, st.booleans(), metadata),
-    st.builds(StreamedBody, phases, data | data.map(lambda whole: memoryview(whole)[:]), st.booleans(), metadata),
+    st.builds(
+        StreamedBody, phases, data | data.map(lambda whole: memoryview(whole)[:]), st.booleans(), metadata
+    ),
     st.builds(BodyAnswer, phases, st.none() | data, mutations, st.booleans(), metadata),
     st.builds(TrailersAnswer, phases, metadata),
     st.builds(ImmediateResponse, st.sampled_from([400, 429, 503]), header_lists, data, TEXTS),
