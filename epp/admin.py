@@ -35,6 +35,7 @@ _INDEX = """<!doctype html>
 <li><a href="/healthz">/healthz</a> is it alive?
 <li><a href="/readyz">/readyz</a> does it serve?
 <li><a href="/debug/endpoints">/debug/endpoints</a> the pool as the picker knows it
+<li><a href="/debug/config">/debug/config</a> the configuration in force
 <li><a href="/debug/decisions">/debug/decisions</a> the latest decisions; ?limit=, ?request_id=
 </ul>
 """
@@ -48,6 +49,9 @@ class AdminView(Protocol):
 
     def endpoints(self) -> list[dict[str, Any]]:
         """Every endpoint of the pool, JSON-ready."""
+
+    def config(self) -> dict[str, Any]:
+        """The configuration in force, JSON-ready."""
 
     def decisions(self, limit: int, request_id: str) -> list[dict[str, Any]]:
         """The latest `limit` decisions, JSON-ready; only those of `request_id` unless it is ""."""
@@ -69,6 +73,7 @@ class AdminServer:
                 web.get("/healthz", self._alive),
                 web.get("/readyz", self._ready),
                 web.get("/debug/endpoints", self._endpoints),
+                web.get("/debug/config", self._config),
                 web.get("/debug/decisions", self._decisions),
             ]
         )
@@ -121,6 +126,9 @@ class AdminServer:
 
     async def _endpoints(self, _: web.Request) -> web.Response:
         return _json(self._view.endpoints())
+
+    async def _config(self, _: web.Request) -> web.Response:
+        return _json(self._view.config())
 
     async def _decisions(self, request: web.Request) -> web.Response:
         limit = request.query.get("limit", str(DEFAULT_LIMIT))

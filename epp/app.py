@@ -19,9 +19,6 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from epp.admin import AdminServer
-from epp.config.document import read_text
-from epp.config.picker import load_picker_config
-from epp.config.picker_config import PickerConfig
 from epp.config.settings import ServeSettings, read_settings
 from epp.conversation import Conversation
 from epp.datastore.store import Datastore
@@ -29,11 +26,11 @@ from epp.datastore.view import describe_endpoints, endpoint_queues, pool_means
 from epp.director import Director, DirectorSettings, Listeners
 from epp.discovery import load_catalogue
 from epp.errors import ConfigError, Fault
+from epp.live_config import ConfigOrigin, LiveConfig, Version
 from epp.logs import configure_logging
 from epp.metrics import Metrics
 from epp.scheduling.build import build_policy
 from epp.scheduling.decision import DecisionLog
-from epp.scheduling.default import DEFAULT_CONFIG
 from epp.scheduling.watch import watcher
 from epp.scrape.engines import ENGINES, EngineSpec, override
 from epp.scrape.http_client import connector
@@ -69,11 +66,14 @@ _LAG_INTERVAL = 0.02
 def main(argv: Sequence[str]) -> int:
     """Runs the picker until SIGTERM or SIGINT; 1 if it cannot start."""
     settings = read_settings(argv, os.environ)
-    config = _read_config(settings)
+    origin = ConfigOrigin(
+        load_catalogue(settings.plugin_path), file=settings.config_file, text=settings.config_text
+    )
+    config = origin.version(origin.text())
     configure_logging(settings.verbosity)
     failed: BaseExceptionGroup[Exception] | None = None
     try:
-        uvloop.run(_serve(settings, config))
+        uvloop.run(_serve(settings, origin, config))
     except* (OSError, ConfigError) as group:
         failed = group
     for error in failed.exceptions if failed else ():
@@ -81,28 +81,17 @@ def main(argv: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _read_config(settings: ServeSettings) -> PickerConfig:
-    types = load_catalogue(settings.plugin_path)
-    if settings.config_text:
-        return load_picker_config(settings.config_text, "--config-text", types)
-    if settings.config_file:
-        return load_picker_config(
-            read_text(Path(settings.config_file), settings.config_file), settings.config_file, types
-        )
-    return DEFAULT_CONFIG
-
-
-async def _serve(settings: ServeSettings, config: PickerConfig) -> None:
+async def _serve(settings: ServeSettings, origin: ConfigOrigin, config: Version) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await App(settings, config).run(stop)
+    await App(settings, origin, config).run(stop)
 
 
 class App:
     """One picker: its parts, and the order in which they start and stop."""
 
-    def __init__(self, settings: ServeSettings, config: PickerConfig) -> None:
+    def __init__(self, settings: ServeSettings, origin: ConfigOrigin, config: Version) -> None:
         self._settings = settings
         # The time of the event loop, which the poller goes by, but finer than uvloop's milliseconds.
         self._clock = time.monotonic
@@ -121,15 +110,19 @@ class App:
             ),
             engines=_engines(settings),
         )
-        self._policy = build_policy(
+        watching = watcher(self._metrics, self._clock)
+        self._config = LiveConfig(
+            origin,
             config,
-            self._store,
-            settings.metrics_staleness_threshold,
-            watcher(self._metrics, self._clock),
+            lambda config, previous: build_policy(
+                config, self._store, settings.metrics_staleness_threshold, watching, previous
+            ),
+            applied=self._metrics.config_applied,
+            reloaded=self._metrics.config_reloaded,
         )
         self._director = Director(
             self._store,
-            self._policy,
+            self._config.policy,
             self._decisions,
             self._metrics,
             Listeners(request_came=self._poller.requested, load_came=self._poller.answered),
@@ -177,6 +170,7 @@ class App:
             await grpc_server.start()
             tasks = [
                 group.create_task(self._follow_source(), name="source"),
+                group.create_task(self._config.follow(self._director.use), name="configuration"),
                 group.create_task(self._poller.run(), name="poller"),
                 group.create_task(self._refresh_gauges(), name="gauges"),
                 group.create_task(self._watch_loop(), name="event loop"),
@@ -224,7 +218,7 @@ class App:
             self._metrics.pool_measured(
                 ready=means.fresh, waiting=means.waiting, running=means.running, kv_usage=means.kv_usage
             )
-            self._metrics.prefix_index_measured(self._policy.prefix_blocks)
+            self._metrics.prefix_index_measured(self._config.policy.prefix_blocks)
             await asyncio.sleep(self._settings.refresh_prometheus_metrics_interval)
 
     async def _watch_loop(self) -> None:
@@ -261,6 +255,10 @@ class App:
     def endpoints(self) -> list[dict[str, Any]]:
         """For /debug/endpoints."""
         return describe_endpoints(self._store, self._clock(), self._settings.metrics_staleness_threshold)
+
+    def config(self) -> dict[str, Any]:
+        """For /debug/config."""
+        return self._config.describe()
 
     def decisions(self, limit: int, request_id: str) -> list[dict[str, Any]]:
         """For /debug/decisions."""

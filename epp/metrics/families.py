@@ -169,6 +169,13 @@ class Families:
             "epp_refused_total", "Requests refused, by the reason they were told.", "reason"
         )
         self.reloads = counter("epp_pool_reloads_total", "Readings of the pool's source.", "outcome")
+        self.config_generation = gauge(
+            "epp_config_generation", "The configuration in force: 1 at the start, one more with each change."
+        )
+        self.config_info = gauge("epp_config_info", "The hash of the configuration in force; 1.", "hash")
+        self.config_reloads = counter(
+            "epp_config_reloads_total", "New versions of the configuration file.", "outcome"
+        )
 
     def text(self, openmetrics: bool) -> Iterator[str]:
         """All of them, in pieces as `Family.text` gives them."""

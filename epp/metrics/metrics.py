@@ -155,6 +155,16 @@ class Metrics:
             self._chosen.clear()
         self._pool, self._namespace = name, namespace
 
+    def config_applied(self, generation: int, hash_: str) -> None:
+        """A configuration came into force."""
+        self._families.config_generation.at().value = generation
+        self._families.config_info.clear()
+        self._families.config_info.at(hash_).value = 1
+
+    def config_reloaded(self, outcome: str) -> None:
+        """A new version of the configuration file was read."""
+        self._families.config_reloads.at(outcome).add()
+
     def pool_reloaded(self, outcome: str) -> None:
         """The pool's source was read."""
         self._families.reloads.at(outcome).add()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from epp.config.document import read_text
 from epp.config.hosts import is_ip
 from epp.config.pool_file import load_pool_file
+from epp.config.stamp import Stamp, stamp_of
 from epp.errors import ConfigError
 from epp.sources.resolve import Addresses, Resolve, resolve_host
 from epp.types import EndpointSpec, Snapshot
@@ -23,9 +23,6 @@ POLL_INTERVAL = 1.0
 
 # Seconds between two look-ups of the host names: the lifetime that cluster DNS gives its records.
 RESOLVE_INTERVAL = 30.0
-
-# What tells one version of a file from another: device, inode, modification time in ns, size.
-_Stamp = tuple[int, int, int, int]
 
 
 class FileSource:
@@ -53,7 +50,7 @@ class FileSource:
         self._resolve_interval = resolve_interval
         self._addresses = Addresses(resolve)
         self._on_refused = on_refused
-        self._stamp: _Stamp | None = None
+        self._stamp: Stamp | None = None
 
     def __repr__(self) -> str:
         return f"<FileSource {self._path}>"
@@ -61,7 +58,7 @@ class FileSource:
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """See Source. ConfigError if the first version cannot be read."""
         clock = asyncio.get_running_loop().time
-        self._stamp = _stamp(self._path)
+        self._stamp = stamp_of(self._path)
         written = await asyncio.to_thread(self._load)
         last: Snapshot | None = None
         changed, resolved_at = True, clock()
@@ -86,7 +83,7 @@ class FileSource:
 
     async def _newer(self) -> Snapshot | None:
         """The file's new version; None if it has none, or none that can be used."""
-        stamp = _stamp(self._path)
+        stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return None
         # Taken before the file is read: what is written meanwhile has another stamp, and is read next time.
@@ -101,15 +98,6 @@ class FileSource:
                 logger.error("pool file refused, the version before stays: %s", fault)
             self._on_refused()
             return None
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    """The version of the file that `path` leads to; None if there is no file."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _with_addresses(specs: tuple[EndpointSpec, ...], addresses: Addresses) -> tuple[EndpointSpec, ...]:

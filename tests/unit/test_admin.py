@@ -29,6 +29,9 @@ class Picker:
     def endpoints(self) -> list[dict[str, Any]]:
         return [{"name": "pod-1", "waiting": 3.0, "kv_usage": float("nan"), "running": None}]
 
+    def config(self) -> dict[str, Any]:
+        return {"generation": 3, "refused": None}
+
     def decisions(self, limit: int, request_id: str) -> list[dict[str, Any]]:
         self.asked.append((limit, request_id))
         return [{"request_id": request_id, "picked": ["10.0.0.1:8000"]}]
@@ -56,7 +59,7 @@ async def client(picker: Picker, metrics: Metrics) -> AsyncIterator[httpx.AsyncC
 async def test_the_index_names_every_page(client: httpx.AsyncClient) -> None:
     answer = await client.get("/")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    for page in ("/metrics", "/healthz", "/readyz", "/debug/endpoints", "/debug/decisions"):
+    for page in ("/metrics", "/healthz", "/readyz", "/debug/endpoints", "/debug/config", "/debug/decisions"):
         assert f'href="{page}"' in answer.text
         assert (await client.get(page)).status_code == 200
 
@@ -183,3 +186,7 @@ async def test_after_stopping_the_port_is_free(metrics: Metrics) -> None:
     port = server.port
     await server.stop()
     socket.create_server(("127.0.0.1", port)).close()
+
+
+async def test_the_configuration_in_force(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/debug/config")).json() == {"generation": 3, "refused": None}

@@ -203,6 +203,20 @@ def test_our_own_work() -> None:
     }
 
 
+def test_the_configuration() -> None:
+    metrics = Metrics()
+    metrics.config_applied(1, "aaa")
+    metrics.config_applied(2, "bbb")
+    metrics.config_reloaded("applied")
+    metrics.config_reloaded("refused")
+    assert page(metrics) == {
+        "epp_config_generation": 2,
+        'epp_config_info{hash="bbb"}': 1,
+        'epp_config_reloads_total{outcome="applied"}': 1,
+        'epp_config_reloads_total{outcome="refused"}': 1,
+    }
+
+
 def test_models_are_bounded_and_what_is_running_returns_to_zero() -> None:
     metrics = Metrics()
     names = [f"model-{number}" for number in range(MAX_MODEL_PAIRS + 10)]
