@@ -28,6 +28,7 @@ from epp.plugin import (
 from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
 from epp.plugins.inflight_load_producer import InflightLoadProducer
 from epp.plugins.registry import OWN_TYPES, kinds_of
+from epp.scheduling.detector import WatchedDetector
 from epp.scheduling.observers import NamedPlugin, Observers
 from epp.scheduling.policy import Made, Policy
 from epp.scheduling.profile import NamedFilter, NamedPicker, Profile, WeightedScorer
@@ -60,7 +61,7 @@ def build_policy(
         raise ConfigError(plugins.faults)
     made = plugins.made
     profiles = {spec.name: _profile(spec, made, staleness, watcher) for spec in config.profiles}
-    handler = made[config.handler]
+    handler, detector = made[config.handler], made[config.saturation_detector]
     listed = [NamedPlugin(each.spec.name, each.spec.type.name, each.plugin) for each in made.values()]
     # A handler that has no methods runs the only profile.
     named = (
@@ -71,7 +72,7 @@ def build_policy(
     return Policy(
         config,
         Scheduler(profiles, named, watcher),
-        made[config.saturation_detector].plugin,
+        WatchedDetector(detector.spec.name, detector.spec.type.name, detector.plugin, watcher),
         made[config.parsers[0]].plugin,
         next((each.plugin for each in made.values() if isinstance(each.plugin, InflightLoadProducer)), _LOAD),
         Observers(listed, watcher),

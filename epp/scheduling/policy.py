@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from epp.config.picker_config import PickerConfig, PluginSpec
-from epp.plugin import Parser, SaturationDetector
+from epp.plugin import Parser
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
 from epp.plugins.inflight_load_producer import InflightLoadProducer
+from epp.scheduling.detector import WatchedDetector
 from epp.scheduling.observers import Observers
 from epp.scheduling.scheduler import Scheduler
 
@@ -34,7 +35,7 @@ class Policy:
 
     config: PickerConfig
     scheduler: Scheduler
-    detector: SaturationDetector
+    detector: WatchedDetector
     parser: Parser
     load: InflightLoadProducer
     observers: Observers

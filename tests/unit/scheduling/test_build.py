@@ -87,7 +87,7 @@ def test_the_built_in_profile() -> None:
         "<Profile default: queue-scorer*2 kv-cache-utilization-scorer*2 prefix-cache-scorer*3 "
         "lora-affinity-scorer*2 active-request-scorer*2>"
     )
-    assert isinstance(policy.detector, UtilizationDetector)
+    assert isinstance(policy.detector.plugin, UtilizationDetector)
     assert policy.scheduler.handler is None
 
 
