@@ -1,4 +1,4 @@
-"""Arithmetic that several scorers share. `item(argmax())` takes a third of the time of `maximum.reduce()`."""
+"""Arithmetic that several plugins share. `item(argmax())` takes a third of the time of `maximum.reduce()`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from epp.datastore.endpoints import Floats
+from epp.datastore.endpoints import Floats, Mask
 
 
 def least_is_best(values: Floats) -> Floats | float:
@@ -23,6 +23,12 @@ def least_is_best(values: Floats) -> Floats | float:
         spread: Floats = (high - values) / (high - low)
         return spread
     return _of_known(values)
+
+
+def stays(mask: Mask, *, or_all: bool) -> Mask | None:
+    """`mask` as a filter's answer: None, which keeps all, if it keeps all or, with `or_all`, nobody."""
+    count = int(np.count_nonzero(mask))
+    return None if count == len(mask) or (or_all and not count) else mask
 
 
 def _of_known(values: Floats) -> Floats | float:

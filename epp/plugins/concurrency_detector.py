@@ -9,6 +9,7 @@ import numpy as np
 
 from epp.config.constraints import Doc, Range
 from epp.datastore.endpoints import Candidates, Floats, Mask
+from epp.plugins.arrays import stays
 from epp.types import InferenceRequest
 
 _MOST = 1 << 53  # counts are exact as floats up to here
@@ -44,10 +45,10 @@ class ConcurrencyDetector:
         return load / len(endpoints)
 
     def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask | None:
-        """True for those within the limits; None, which keeps all, if no candidate is."""
+        """True for those within the limits; None, which keeps all, if all are or none is."""
         limit = 1.0 + self.headroom
         within: Mask = np.logical_and.reduce([each < limit for each in self._loads(endpoints)])
-        return within if np.count_nonzero(within) else None
+        return stays(within, or_all=True)
 
     def _loads(self, endpoints: Candidates) -> list[Floats]:
         """What is in flight, 1 at the maximum; one array for each thing that is counted."""

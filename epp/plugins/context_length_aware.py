@@ -14,6 +14,7 @@ import numpy as np
 
 from epp.config.constraints import Doc, Length
 from epp.datastore.endpoints import Candidates, Floats, Mask
+from epp.plugins.arrays import stays
 from epp.plugins.per_candidates import PerCandidates
 from epp.types import InferenceRequest
 
@@ -62,8 +63,8 @@ class ContextLengthAware:
         if not self.enable_filtering:
             return None
         ranges, tokens = self._ranges(endpoints), request.body.prompt.tokens
-        stays: Mask = (ranges.low <= tokens) & (tokens <= ranges.high) | ranges.unlabelled
-        return stays
+        inside = (ranges.low <= tokens) & (tokens <= ranges.high)
+        return stays(inside | ranges.unlabelled, or_all=False)
 
     def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
         """0 to 1."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from epp.config.constraints import Doc, Length
 from epp.datastore.endpoints import Candidates, Mask
+from epp.plugins.arrays import stays
 from epp.plugins.endpoint_attributes import COLUMNS, attribute
 from epp.types import InferenceRequest
 
@@ -68,7 +69,8 @@ class EndpointAttributeFilter:
         """True for those that are kept; None if all are."""
         values = self._values(endpoints)
         threshold = self.algorithm.threshold
-        stays: Mask = _OPERATORS[threshold.operator](values, threshold.value)
+        fulfils: Mask = _OPERATORS[threshold.operator](values, threshold.value)
         missing = np.isnan(values)
-        stays = stays | missing if self.on_missing == "Pass" else stays & ~missing  # NaN is NotEqual to all
-        return None if self.fallback_on_empty and not np.count_nonzero(stays) else stays
+        # NaN is NotEqual to every number.
+        kept = fulfils | missing if self.on_missing == "Pass" else fulfils & ~missing
+        return stays(kept, or_all=self.fallback_on_empty)

@@ -10,6 +10,7 @@ import numpy as np
 
 from epp.config.constraints import Doc, Length
 from epp.datastore.endpoints import Candidates, Mask
+from epp.plugins.arrays import stays
 from epp.plugins.per_candidates import PerCandidates
 from epp.types import InferenceRequest
 
@@ -57,7 +58,8 @@ class LabelSelectorFilter:
         return self._stays(endpoints)
 
     def _mask(self, endpoints: Candidates) -> Mask | None:
-        return stay_if([self._chooses(endpoints.at(i).spec.labels) for i in range(len(endpoints))])
+        chosen = [self._chooses(endpoints.at(index).spec.labels) for index in range(len(endpoints))]
+        return stays(np.array(chosen, np.bool_), or_all=False)
 
     def _chooses(self, labels: Mapping[str, str]) -> bool:
         return self.match_labels.items() <= labels.items() and all(
@@ -88,9 +90,6 @@ class ByLabelFilter:
         valid: set[str | None] = {*self.valid_values}
         if self.allows_no_label:
             valid.add(None)
-        return stay_if([label in valid for label in endpoints.labels(self.label)])
-
-
-def stay_if(stays: list[bool]) -> Mask | None:
-    """The list as a filter's answer: None if all stay."""
-    return None if all(stays) else np.array(stays, np.bool_)
+        return stays(
+            np.array([label in valid for label in endpoints.labels(self.label)], np.bool_), or_all=False
+        )

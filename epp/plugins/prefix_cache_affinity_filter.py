@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-import numpy as np
-
 from epp.config.constraints import Doc, Key, Positive, Range
 from epp.datastore.endpoints import Candidates, Mask
 from epp.plugin import Context
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
+from epp.plugins.arrays import stays
 from epp.types import InferenceRequest
 
 # The golden ratio's fraction: its multiples, of which the whole part is dropped, are spread evenly over 0..1
@@ -71,11 +70,8 @@ class PrefixCacheAffinityFilter:
         matched, size = self._producer.match(request, endpoints)
         if not size:
             return None
-        holds: Mask = matched >= self.affinity_threshold * size
-        held_by = np.count_nonzero(holds)
-        if held_by in (0, len(holds)) or self._costs_too_much(holds, endpoints):
-            return None
-        return holds
+        holds = stays(matched >= self.affinity_threshold * size, or_all=True)
+        return None if holds is None or self._costs_too_much(holds, endpoints) else holds
 
     def _explores(self) -> bool:
         self._turn = (self._turn + _GOLDEN) % 1.0

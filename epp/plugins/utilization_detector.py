@@ -10,6 +10,7 @@ import numpy as np
 from epp.config.constraints import Doc, Positive, Range
 from epp.config.durations import Seconds
 from epp.datastore.endpoints import Candidates, Floats, Mask
+from epp.plugins.arrays import stays
 from epp.types import InferenceRequest
 
 # The reference's defaults (its parameters of the same names).
@@ -54,9 +55,8 @@ class UtilizationDetector:
         return float(load.mean())
 
     def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask | None:
-        """True for those within the limits; None, which keeps all, if no candidate is."""
-        within: Mask = self._load(endpoints) < 1.0 + self.headroom  # false for NaN
-        return within if np.count_nonzero(within) else None
+        """True for those within the limits; None, which keeps all, if all are or none is."""
+        return stays(self._load(endpoints) < 1.0 + self.headroom, or_all=True)  # false for NaN
 
     def _load(self, endpoints: Candidates) -> Floats:
         """1 at the threshold; NaN where it is unknown or stale."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from epp.config.constraints import Doc, Length, Range
 from epp.datastore.endpoints import Candidates, Mask
+from epp.plugins.arrays import stays
 from epp.plugins.endpoint_attributes import COLUMNS
 from epp.types import InferenceRequest
 
@@ -37,7 +38,6 @@ class UtilizationFilter:
     fallback_on_empty: Annotated[bool, Doc("keep all endpoints if none would be left")] = False
 
     def filter(self, request: InferenceRequest, endpoints: Candidates) -> Mask | None:
-        """True for those within the limits."""
+        """True for those within the limits; None if all are."""
         within = [COLUMNS[each.metric](endpoints) <= each.max_value for each in self.conditions]
-        stays: Mask = np.logical_and.reduce(within)
-        return None if self.fallback_on_empty and not np.count_nonzero(stays) else stays
+        return stays(np.logical_and.reduce(within), or_all=self.fallback_on_empty)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epp.plugins.arrays import least_is_best
+from epp.plugins.arrays import least_is_best, stays
 
 nan = math.nan
 
@@ -44,6 +44,21 @@ def test_bounds_and_order(values: list[float]) -> None:
                 assert score > other_score
             if math.isnan(value) and not math.isnan(other):
                 assert score <= other_score
+
+
+@pytest.mark.parametrize(
+    ("mask", "who", "or_all"),
+    [
+        ([True, False], [True, False], [True, False]),
+        ([True, True], None, None),
+        ([False, False], [False, False], None),
+        ([], None, None),
+    ],
+)
+def test_who_stays(mask: list[bool], who: list[bool] | None, or_all: list[bool] | None) -> None:
+    for said, wanted in ((False, who), (True, or_all)):
+        found = stays(np.array(mask, bool), or_all=said)
+        assert (None if found is None else found.tolist()) == wanted
 
 
 def test_the_columns_it_is_given_stay() -> None:
