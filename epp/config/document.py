@@ -201,7 +201,7 @@ class _Composer:
             return self._map(line, path, depth)
         if isinstance(event, yaml.SequenceStartEvent):
             return self._list(line, path, depth)
-        return ScalarNode(line, _resolve(event.value) if event.implicit[0] else event.value)
+        return ScalarNode(line, scalar_of(event.value) if event.implicit[0] else event.value)
 
     def _list(self, line: int, path: str, depth: int) -> ListNode:
         items: list[Node] = []
@@ -228,7 +228,8 @@ class _Composer:
         return MapNode(line, entries, key_lines)
 
 
-def _resolve(text: str) -> str | int | float | bool | None:
+def scalar_of(text: str) -> str | int | float | bool | None:
+    """What `text` means where it stands without quotes."""
     if text in _NULLS:
         return None
     if text in _BOOLEANS:

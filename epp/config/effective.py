@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from epp.config.document import scalar_of
 from epp.config.picker_config import PickerConfig, PluginRef, PluginSpec
 from epp.config.picker_file import DataLayerEntry, FlowControlEntry
 from epp.config.writing import written, written_fields, written_number
@@ -37,11 +38,19 @@ def effective_text(config: PickerConfig) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes out what appears twice, because the reading takes no aliases."""
+    """Writes for our reading: what appears twice without aliases, and texts so that they stay texts."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """True for everything."""
         return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """In quotes what YAML 1.2 would take for a number, true, false or null."""
+        style = None if isinstance(scalar_of(data), str) else "'"
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _plugin(spec: PluginSpec) -> dict[str, Any]:

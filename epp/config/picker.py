@@ -29,7 +29,7 @@ from epp.config.document import Faults, ListNode, MapNode, Node, child_path, ite
 from epp.config.fields import Place
 from epp.config.picker_config import PickerConfig, PluginSpec
 from epp.config.picker_defaults import Defaults
-from epp.config.picker_file import FEATURE_GATES, UNLISTED, PickerFile
+from epp.config.picker_file import FEATURE_GATES, OLD_FEATURE_GATES, UNLISTED, PickerFile
 from epp.config.references import NamesType, Reference, RefersTo, references, refuse_repeated, text_of
 from epp.config.schema import is_null, read_fields
 from epp.config.suggestion import did_you_mean
@@ -170,6 +170,10 @@ def _gates(root: Node | None, faults: Faults) -> dict[str, bool]:
         if text is None:
             continue  # a fault already
         name, equals, value = text.partition("=")
+        if name in OLD_FEATURE_GATES:
+            place = item_path("featureGates", index)
+            faults.warn(item.line, place, f"{name} is a gate of earlier versions, and passed over")
+            continue
         if name not in FEATURE_GATES:
             known = ", ".join(FEATURE_GATES)
             message = f"has to be one of {known}, not {quote(name)}{did_you_mean(name, FEATURE_GATES)}"

@@ -27,6 +27,9 @@ Weight = Annotated[float, Range(-1e9, 1e9)]
 # What `featureGates` may name; the reference refuses others as well.
 FEATURE_GATES = ("dataLayer", "enableLegacyMetrics", "flowControl")
 
+# Gates of earlier versions, which files still have: what they turned on is always on.
+OLD_FEATURE_GATES = ("prepareDataPlugins",)
+
 # The plugins that exist without being listed, under their type's name: what the reference makes where a file
 # names none.
 UNLISTED: Mapping[Kind, str] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from epp.config.catalogue import Catalogue, PluginType
 from epp.config.json_schema import DIALECT, Schema, object_of
-from epp.config.picker_file import FEATURE_GATES, PickerFile
+from epp.config.picker_file import FEATURE_GATES, OLD_FEATURE_GATES, PickerFile
 
 
 def picker_schema(catalogue: Catalogue) -> Schema:
@@ -17,7 +17,7 @@ def picker_schema(catalogue: Catalogue) -> Schema:
     second picker) is for `epp config check`.
     """
     schema: Schema = {"$schema": DIALECT, "title": "EndpointPickerConfig", **object_of(PickerFile)}
-    gates = "|".join(FEATURE_GATES)
+    gates = "|".join((*FEATURE_GATES, *OLD_FEATURE_GATES))
     schema["properties"]["featureGates"]["items"]["pattern"] = f"^(?:{gates})(?:=(?:true|false))?$"
     plugin = schema["properties"]["plugins"]["items"]
     plugin["properties"]["type"]["enum"] = sorted(catalogue.types)

@@ -6,14 +6,15 @@ llm-d's words for them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from epp.config.constraints import Doc, Length, Range
+from epp.datastore.blocks import BYTES_PER_TOKEN
 from epp.datastore.endpoints import Candidates, Endpoint
 from epp.plugin import Conclusion, Context, ProfileResult, Results
-from epp.plugins.deciders import Decider
+from epp.plugins.deciders import AlwaysDisaggPdDecider, Decider, PrefixBasedPdDecider
 from epp.types import InferenceRequest
 
 PREFILLER_HEADER = "x-prefiller-host-port"
@@ -59,6 +60,8 @@ class DisaggProfileHandler:
 
     # The stages that may run beside decode: profile and decider.
     _stages: tuple[tuple[str, Decider], ...] = field(init=False, repr=False, default=())
+    # What makes a decider that is named and not listed.
+    _make_decider: Callable[[], Decider] | None = field(init=False, repr=False, default=None)
 
     def setup(self, context: Context) -> None:
         """See NeedsContext. Raises ValueError if a profile or decider that is named does not exist."""
@@ -70,7 +73,8 @@ class DisaggProfileHandler:
             if decider:
                 _require_profile(profile, context)
                 # Whatever has a decider's method is one.
-                stages.append((profile, context.shared(Decider, decider)))  # type: ignore[type-abstract]
+                stage = context.shared(Decider, decider, self._make_decider)  # type: ignore[type-abstract]
+                stages.append((profile, stage))
         _require_profile(self.profiles.decode, context)
         self._stages = tuple(stages)
 
@@ -109,6 +113,11 @@ class PdProfileHandler:
     decider_plugin_name: Annotated[
         str, _Name, Doc("the plugin that decides whether prefill runs by itself")
     ] = "prefix-based-pd-decider"
+    threshold: Annotated[
+        int,
+        Range(0, 1 << 31),
+        Doc("bytes of the prompt not cached that are worth it, where the decider is not listed; 0: any"),
+    ] = 100
     primary_port: Annotated[int, Range(0, 0), Doc("0: a port for data parallelism is not supported")] = 0
 
     def __post_init__(self) -> None:
@@ -116,6 +125,13 @@ class PdProfileHandler:
             StageProfiles(self.decode_profile, self.prefill_profile),
             StageDeciders(prefill=self.decider_plugin_name),
         )
+        self._handler._make_decider = self._decider
+
+    def _decider(self) -> Decider:
+        """What this type did before there were deciders."""
+        if not self.threshold:
+            return AlwaysDisaggPdDecider()
+        return PrefixBasedPdDecider(non_cached_tokens=-(-self.threshold // BYTES_PER_TOKEN))
 
     def setup(self, context: Context) -> None:
         """See NeedsContext."""

@@ -162,7 +162,11 @@ PASSED_OVER: Mapping[str, Mapping[str, str]] = {
         "syncCrossReplicaState": "replicas do not tell each other of their load",
     },
     "no-hit-lru-scorer": {"prefixPluginType": _NEVER_USED, "prefixPluginName": _NEVER_USED},
-    "pd-profile-handler": {"prefixPluginType": _NEVER_USED, "prefixPluginName": _NEVER_USED},
+    "pd-profile-handler": {
+        "hashBlockSize": "the prefix cache's producer has the blocks",
+        "prefixPluginType": _NEVER_USED,
+        "prefixPluginName": _NEVER_USED,
+    },
     "prefix-cache-affinity-filter": {"inFlightLoadProducerName": _ONE_COUNT},
     "token-load-scorer": {"inFlightLoadProducerName": _ONE_COUNT},
     "utilization-filter": {"inFlightLoadProducerName": _ONE_COUNT},

@@ -138,22 +138,27 @@ class _Plugins:
         """See Context.shared."""
         if name:
             spec = self._specs.get(name)
-            if spec is None or not issubclass(spec.type.cls, kind):
-                raise ValueError(f'"{name}" is no {kind.__name__}')
         else:
             spec = next((each for each in self._specs.values() if issubclass(each.type.cls, kind)), None)
-        plugin: T = self.named(spec.name).plugin if spec else self._unlisted(kind, (make or kind)())
+        plugin: T
+        if spec is None and (make or not name):
+            plugin = self._unlisted(name, (make or kind)())
+        elif spec is None or not issubclass(spec.type.cls, kind):
+            raise ValueError(f'"{name}" is no {kind.__name__}')
+        else:
+            plugin = self.named(spec.name).plugin
         return plugin
 
-    def _unlisted(self, kind: type[T], plugin: T) -> T:
-        """A plugin that the configuration does not list, under its type's name from now on."""
-        plugin_type = OWN_TYPES.of_class(kind) or PluginType(kind.__name__, kind, kinds_of(kind))
+    def _unlisted(self, name: str, plugin: T) -> T:
+        """A plugin that the configuration does not list: called `name`, or as its type, from now on."""
+        cls = type(plugin)
+        plugin_type = OWN_TYPES.of_class(cls) or PluginType(cls.__name__, cls, kinds_of(cls))
         arguments = (
-            {each.name: getattr(plugin, each.name) for each in fields_of(kind)}
-            if dataclasses.is_dataclass(kind)
+            {each.name: getattr(plugin, each.name) for each in fields_of(cls)}
+            if dataclasses.is_dataclass(cls)
             else {}
         )
-        spec = PluginSpec(plugin_type.name, plugin_type, arguments)
+        spec = PluginSpec(name or plugin_type.name, plugin_type, arguments)
         if spec.name in self._specs:
             raise ValueError(f'"{spec.name}" is the name of another plugin, and one of that type is needed')
         self._specs[spec.name] = spec

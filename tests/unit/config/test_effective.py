@@ -20,6 +20,7 @@ plugins:
 - {type: utilization-detector, parameters: {metricsStalenessThreshold: 1m30s}}
 - {type: header-profile-handler, parameters: {defaultProfile: a}}
 - {type: edf-ordering-policy}
+- {type: queue-scorer, name: "0E0"}
 schedulingProfiles:
 - {name: a, plugins: [{pluginRef: prefix, weight: 0.5}, {pluginRef: by-label}]}
 - {name: b}

@@ -233,7 +233,7 @@ def test_every_fault_is_said_with_its_line_and_path() -> None:
     assert lines("""\
 apiVersion: config.x-k8s.io/v1alpha1
 kind: EndpointPickerConfg
-featureGates: [flowcontrol, prepareDataPlugins, dataLayer=yes, 5]
+featureGates: [flowcontrol, someGate, dataLayer=yes, 5]
 plugins:
 - name: nameless
 - type: queue-scorer
@@ -270,8 +270,7 @@ schedulingProfile: []
         "3: featureGates[3]: has to be text, not 5; put it in quotes",
         "3: featureGates[0]: has to be one of dataLayer, enableLegacyMetrics, flowControl, "
         'not "flowcontrol"; did you mean "flowControl"?',
-        "3: featureGates[1]: has to be one of dataLayer, enableLegacyMetrics, flowControl, "
-        'not "prepareDataPlugins"',
+        '3: featureGates[1]: has to be one of dataLayer, enableLegacyMetrics, flowControl, not "someGate"',
         '3: featureGates[2]: dataLayer has to be true or false, not "yes"',
         "5: plugins[0].type: is missing",
         '7: plugins[2]: has the name "queue-scorer", which is taken on line 6',

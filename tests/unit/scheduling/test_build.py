@@ -16,6 +16,7 @@ from epp.datastore.store import Datastore
 from epp.errors import ConfigError
 from epp.plugin import Context
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
+from epp.plugins.deciders import AlwaysDisaggPdDecider, PrefixBasedPdDecider
 from epp.plugins.registry import catalogue, kinds_of
 from epp.plugins.utilization_detector import UtilizationDetector
 from epp.scheduling.build import build_policy
@@ -192,6 +193,23 @@ def test_a_shared_plugin_that_is_not_listed_is_made_once() -> None:
     policy = policy_of("plugins:\n- type: prefix-cache-scorer\n- type: no-hit-lru-scorer\n")
     (producer,) = (each for each in policy.plugins if isinstance(each, ApproxPrefixCacheProducer))
     assert plugin(policy, "approx-prefix-cache-producer") is producer
+
+
+@pytest.mark.parametrize(
+    ("threshold", "decider"),
+    [(0, AlwaysDisaggPdDecider()), (10, PrefixBasedPdDecider(3)), (None, PrefixBasedPdDecider(25))],
+)
+def test_a_shared_plugin_may_be_made_under_the_name_that_was_asked_for(
+    threshold: int | None, decider: object
+) -> None:
+    parameters = "{}" if threshold is None else f"{{threshold: {threshold}}}"
+    policy = policy_of(f"""
+plugins: [{{type: pd-profile-handler, parameters: {parameters}}}]
+schedulingProfiles: [{{name: decode}}, {{name: prefill}}]
+""")
+    made = plugin(policy, "prefix-based-pd-decider")
+    assert type(made) is type(decider)
+    assert getattr(made, "non_cached_tokens", None) == getattr(decider, "non_cached_tokens", None)
 
 
 @pytest.mark.parametrize(
