@@ -91,6 +91,7 @@ def test_the_conformance_tests_configuration() -> None:
     assert answer(placement, SERVED) == (("x-conformance-test-served-endpoint", address(1)),)
     with pytest.raises(NoEndpointError):
         place(at)
+    assert at_once(at.director.place(Place(((":path", "/"),), {}, None), at.clock())).destination
 
 
 # What requests count for, and what answers report --------------------------------------------------------

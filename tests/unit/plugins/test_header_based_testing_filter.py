@@ -6,7 +6,7 @@ import pytest
 
 from epp.datastore.store import Datastore
 from epp.plugins.header_based_testing_filter import HEADER, HeaderBasedTestingFilter
-from epp.types import EndpointSpec
+from epp.types import Api, EndpointSpec, ParsedBody
 from tests.pools import everyone, request, snapshot, who_stays
 
 
@@ -45,4 +45,14 @@ def pool() -> Datastore:
 def test_who_stays(header: str | None, stay: list[str]) -> None:
     candidates = everyone(pool())
     asked = request(headers={} if header is None else {HEADER: header})
+    assert who_stays(HeaderBasedTestingFilter().filter(asked, candidates), candidates) == stay
+
+
+@pytest.mark.parametrize(
+    ("headers", "stay"),
+    [({}, ["a-rank-0", "a-rank-1", "b", "six"]), ({HEADER: "10.0.0.2"}, ["b"])],
+)
+def test_a_request_without_a_body(headers: dict[str, str], stay: list[str]) -> None:
+    candidates, asked = everyone(pool()), request(headers=headers)
+    asked.body = ParsedBody(Api.NONE)
     assert who_stays(HeaderBasedTestingFilter().filter(asked, candidates), candidates) == stay
