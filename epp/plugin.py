@@ -199,7 +199,7 @@ class Context(Protocol):
 
         The one called `name`, or the first in the configuration. If it lists none, one is made (by `make`,
         without it with default parameters), set up, and shared from then on. Raises ValueError if `name` is
-        no plugin of this kind, or is not listed and there is no `make`.
+        no plugin of this kind; a name that is not listed has to be a type's, and needs `make`.
         """
 
 

@@ -141,7 +141,7 @@ class _Plugins:
         else:
             spec = next((each for each in self._specs.values() if issubclass(each.type.cls, kind)), None)
         plugin: T
-        if spec is None and (make or not name):
+        if spec is None and (not name or (make and name in OWN_TYPES.types)):
             plugin = self._unlisted(name, (make or kind)())
         elif spec is None or not issubclass(spec.type.cls, kind):
             raise ValueError(f'"{name}" is no {kind.__name__}')

@@ -75,6 +75,6 @@ QUEUES = st.builds(
 @given(QUEUES)
 def test_what_is_written_reads_the_same(queue: Queue) -> None:
     faults = Faults("written")
-    root = parse_document(json.dumps(written(Queue, queue)), faults)
+    root = parse_document(json.dumps(written(Queue, queue), ensure_ascii=False), faults)
     assert root is not None
     assert (read(Queue, root, faults), faults.found) == (queue, [])
