@@ -38,6 +38,9 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev      ## CPU and latency of the request path beside a minimal grpc.aio picker
 	$(BIN)/python -m benchmarks.request_path $(ARGS)
 
+generated: $(VENV)/.dev  ## write deploy/epp-config.schema.json and the generated parts of docs/configuration.md
+	$(BIN)/python -m tests.generated_code --write
+
 protos: $(VENV)/.dev     ## generate epp/wire/*_pb2.py from protos/
 	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. $(PROTOS)
 

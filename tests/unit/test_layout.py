@@ -20,6 +20,8 @@ UNTESTED = {
 # Test files of more than one module.
 OF_SEVERAL = {
     "test_docs_plugins.py": "the examples in docs/plugins.md",
+    "config/test_deploy.py": "deploy/configs, and the generated files",
+    "config/test_examples.py": "published configurations, over the whole reading",
     "test_hermetic_cases.py": "the reference's cases over a whole conversation",
     "test_layout.py": "this one",
     "test_plugins_at_work.py": "plugins in a whole picker",
