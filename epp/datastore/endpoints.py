@@ -25,6 +25,9 @@ T = TypeVar("T", bound=np.generic)
 
 _FIRST_CAPACITY = 16
 
+# Parts of the candidates that filters made lately: a few roles or models. A mask of 5,000 is 5 KB.
+_REMEMBERED_PARTS = 16
+
 
 @dataclass(slots=True, eq=False)
 class Endpoint:
@@ -250,7 +253,7 @@ class Candidates:
     `now` is the time of the decision in seconds. Arrays may show the pool's own columns, and refuse writing.
     """
 
-    __slots__ = ("_all_fresh_until", "_endpoints", "_index", "_labels", "now", "slots")
+    __slots__ = ("_all_fresh_until", "_endpoints", "_index", "_labels", "_parts", "now", "slots")
 
     def __init__(self, endpoints: Endpoints, slots: Slots, now: float) -> None:
         self._endpoints = endpoints
@@ -258,6 +261,7 @@ class Candidates:
         self.now = now
         self._all_fresh_until = -math.inf
         self._labels: dict[str, list[str | None]] = {}
+        self._parts: dict[bytes, Candidates] = {}
         # The first slots without a gap, as in a pool that nobody has left: a slice of a column needs no copy.
         count = len(slots)
         self._index = slice(count) if count and slots[count - 1] == count - 1 else slots
@@ -290,8 +294,19 @@ class Candidates:
         return found
 
     def only(self, mask: Mask) -> Candidates:
-        """The candidates where `mask` is true."""
-        return Candidates(self._endpoints, self.slots[mask], self.now)
+        """The candidates where `mask` is true.
+
+        Filters by label or role say the same for each request, and what is kept for the same candidates
+        (their labels, their scores by load) is found again with them.
+        """
+        key = mask.tobytes()
+        kept = self._parts.get(key)
+        if kept is None:
+            if len(self._parts) >= _REMEMBERED_PARTS:
+                self._parts.clear()
+            kept = self._parts[key] = Candidates(self._endpoints, self.slots[mask], self.now)
+        kept.now = self.now
+        return kept
 
     @property
     def waiting(self) -> Floats:
@@ -342,3 +357,5 @@ class Candidates:
     def due_sooner(self, due_at: float) -> None:
         """The load of a candidate is expected sooner than it was."""
         self._all_fresh_until = min(self._all_fresh_until, due_at)
+        for part in self._parts.values():
+            part.due_sooner(due_at)

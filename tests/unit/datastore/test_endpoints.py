@@ -9,7 +9,7 @@ import pytest
 
 from epp.datastore.endpoints import Candidates, Endpoints
 from epp.types import EndpointSpec, LoadSample
-from tests.pools import spec
+from tests.pools import INTERVAL, NOW, load, snapshot, spec, store_of
 
 FLOATS = ("waiting", "running", "kv_usage", "cache_tokens", "max_lora")
 COUNTS = ("in_flight", "in_flight_tokens", "picked_at", "picks")
@@ -248,3 +248,35 @@ class TestCandidates:
         with pytest.raises(ValueError, match="read-only"):
             Candidates(endpoints, endpoints.slots, now=0.0).in_flight[0] = 9
         assert endpoints.in_flight[one.slot] == 0
+
+
+class TestParts:
+    """What a filter leaves, again and again the same."""
+
+    def test_the_same_part_is_the_same_object_until_the_pool_changes(self) -> None:
+        store = store_of(load(0, 0.0), load(1, 0.5), load(2, 0.9))
+        mask = np.array([True, False, True])
+        part = store.candidates(None, NOW).only(mask)
+        again = store.candidates(None, NOW + 1).only(mask.copy())
+        assert again is part
+        assert (part.now, part.waiting.tolist()) == (NOW + 1, [0, 2])
+        store.scraped("pod-2", load(7, 0.9), INTERVAL, NOW)
+        assert part.waiting.tolist() == [0, 7]
+        store.apply(snapshot(spec(0), spec(1)))
+        assert store.candidates(None, NOW).only(np.array([True, False])).waiting.tolist() == [0]
+
+    def test_parts_are_bounded(self) -> None:
+        everybody = store_of(*[load(number, 0.0) for number in range(100)]).candidates(None, NOW)
+        for number in range(100):
+            mask = np.arange(100) == number
+            assert everybody.only(mask).waiting.tolist() == [number]
+
+    def test_a_part_gets_stale_sooner_as_the_whole_does(self) -> None:
+        store = store_of(None, None)
+        for name in ("pod-0", "pod-1"):
+            store.scraped(name, load(0, 0.0), 10.0, NOW)
+        part = store.candidates(None, NOW).only(np.array([True, False]))
+        assert part.all_fresh(2.0)
+        store.scraped("pod-0", load(0, 0.0), INTERVAL, NOW)
+        part.now = NOW + 3
+        assert not part.all_fresh(2.0)
