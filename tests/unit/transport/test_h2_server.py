@@ -73,12 +73,12 @@ class Client(Peer):
         self.writer.write(b"".join(pieces))
 
     async def hears(self, *ends: str) -> list[str]:
-        """Lines up to the one that starts with one of `ends` ("EOF" is the end)."""
+        """Lines up to the one that starts with one of `ends`, or to "EOF"."""
         lines = []
         while True:
             line = await self._next()
             lines.append(line)
-            if line.startswith(ends):
+            if line.startswith((*ends, "EOF")):
                 return lines
 
     async def _next(self) -> str:
@@ -172,6 +172,12 @@ async def test_large_body_of_what_is_no_grpc_is_read_to_its_end() -> None:
     async with serving() as server, talking(server) as client:
         client.tell(client.request(1, REQUEST), *[data(1, bytes(16_384))] * 32)
         assert (await client.hears("WINDOW_UPDATE 1"))[-1] == f"WINDOW_UPDATE 1 {1 << 19}"
+
+
+async def test_body_behind_too_many_fields_is_not_wanted() -> None:
+    async with serving() as server, talking(server) as client:
+        client.tell(client.request(1, [*REQUEST, *[(f"x-{number}", "") for number in range(500)]]))
+        assert await client.hears("RST_STREAM") == ["HEADERS 1 :status=431 END", "RST_STREAM 1 NO_ERROR"]
 
 
 async def test_status_alone_and_the_rest_is_not_wanted() -> None:
