@@ -219,7 +219,7 @@ class PickerFile:
         Literal["inference.networking.x-k8s.io/v1alpha1", "llm-d.ai/v1alpha1"],
         Doc("the format: the inference extension's or llm-d's; every field may stand in both"),
     ]
-    kind: Literal["EndpointPickerConfig"]
+    kind: Annotated[Literal["EndpointPickerConfig"], Doc("what the file is")]
     feature_gates: Annotated[
         tuple[str, ...],
         Doc("`dataLayer`, `enableLegacyMetrics`, `flowControl`, each alone or with `=true` or `=false`"),
