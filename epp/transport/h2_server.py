@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, cast
 
 from epp.errors import GrpcStatus
 from epp.transport.addresses import UNIX, bind_error, listening_socket
@@ -36,6 +35,8 @@ _JOINED = 1 << 16
 
 
 _clock = time.monotonic
+
+_Arguments = ParamSpec("_Arguments")
 
 
 class H2Server:
@@ -154,8 +155,7 @@ class Edge(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come: handle what they mean, then write all answers at once."""
-        with self._one_write():
-            self.connection.receive(data, _clock())
+        self._act(self.connection.receive, data, _clock())
 
     def pause_writing(self) -> None:
         """The peer reads more slowly than we write."""
@@ -166,8 +166,7 @@ class Edge(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has caught up."""
         self._transport.resume_reading()
-        with self._one_write():
-            self.connection.hold(False, _clock())
+        self._act(self.connection.hold, False, _clock())
 
     def eof_received(self) -> bool:
         """The client will send no more: HTTP/2 has no use for half a connection."""
@@ -186,8 +185,7 @@ class Edge(asyncio.Protocol):
 
     def tick(self) -> None:
         """Some time has passed."""
-        with self._one_write():
-            self.connection.tick(_clock())
+        self._act(self.connection.tick, _clock())
 
     def drain(self) -> None:
         """Take no new streams, and close when the open ones are done."""
@@ -236,12 +234,13 @@ class Edge(asyncio.Protocol):
 
     # What happens ----------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _one_write(self) -> Iterator[None]:
-        """All that is made to be sent meanwhile leaves at once."""
+    def _act(
+        self, act: Callable[_Arguments, None], *args: _Arguments.args, **more: _Arguments.kwargs
+    ) -> None:
+        """Do something with the connection; all that it makes to be sent leaves in one write."""
         self._busy = True
         try:
-            yield
+            act(*args, **more)
         finally:
             self._busy = False
         self.flush()
