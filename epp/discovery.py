@@ -157,8 +157,9 @@ def _plugin_classes(module: ModuleType) -> Iterator[type]:
 
 
 def _line_in(path: Path, error: BaseException) -> int:
-    """The line of `path` at which it went wrong."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
+    """The line of `path` at which it went wrong; 0 if that was elsewhere."""
+    file = str(path.absolute())  # as the import system calls it
+    if isinstance(error, SyntaxError) and error.filename == file:
         return error.lineno or 0
     frames = traceback.extract_tb(error.__traceback__)
-    return next((frame.lineno or 0 for frame in reversed(frames) if frame.filename == str(path)), 0)
+    return next((frame.lineno or 0 for frame in reversed(frames) if frame.filename == file), 0)

@@ -60,7 +60,10 @@ def check(argv: Sequence[str]) -> int:
     if not files:
         print("epp config check: which FILE?", file=sys.stderr)
         return _USAGE_ERROR
-    types = load_catalogue(settings.plugin_path)
+    try:
+        types = load_catalogue(settings.plugin_path)
+    except ConfigError as error:
+        return _told(error)
     return max([_check(file, types) for file in files])
 
 
@@ -99,13 +102,16 @@ def _check(file: str, types: Catalogue) -> int:
     try:
         policy = _policy(_read(file), file, types)
     except ConfigError as error:
-        for fault in error.faults:
-            print(fault)
-        return 1
+        return _told(error)
     for warning in policy.config.warnings:
         print(f"warning: {warning}")
     print(f"{file}: can be used")
     return 0
+
+
+def _told(error: ConfigError) -> int:
+    print(error)
+    return 1
 
 
 def _policy(text: str, file: str, types: Catalogue) -> Policy:

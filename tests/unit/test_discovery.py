@@ -121,6 +121,14 @@ def test_every_fault_names_its_file_and_line(tmp_path: Path) -> None:
     ]
 
 
+def test_lines_are_found_also_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    Path("mine/a.py").write_text("\nimport nothing_of_this_name\n")
+    with pytest.raises(ConfigError, match=r"^mine/a\.py:2: cannot be imported: ModuleNotFoundError"):
+        load_catalogue("mine", ())
+
+
 def test_a_directory_that_is_none_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="gone: cannot be read as a directory of plugins: No such file"):
         load_catalogue(str(tmp_path / "gone"), ())

@@ -51,6 +51,14 @@ def test_check_finds_what_shows_only_when_plugins_are_set_up(
     )
 
 
+def test_check_says_what_is_wrong_with_plugins_of_users(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(HEAD)
+    assert main(["config", "check", "config.yaml", "--plugin-path", "gone"]) == 1
+    assert capsys.readouterr().out.startswith("gone: cannot be read as a directory of plugins")
+
+
 def test_check_reads_the_standard_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
