@@ -1,6 +1,11 @@
 """Configurations right and wrong, with the picker's own plugin types."""
 
+import json
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from epp.config.durations import Seconds
 from epp.config.picker import load_picker_config
@@ -391,3 +396,54 @@ plugins:
     matchExpressions: [{key: a, operator: In}]
 """)
     assert fault.startswith("6: plugins[0].parameters: ")
+
+
+# Anything at all ------------------------------------------------------------------------------------------
+
+WORDS = st.sampled_from(
+    [
+        *("queue-scorer", "max-score-picker", "by-label", "utilization-detector", "latency-scorer", "a", ""),
+        *("llm-d.ai/v1alpha1", "EndpointPickerConfig", "flowControl=true", "1Gi", "5s"),
+    ]
+)
+KEYS = st.sampled_from(
+    [
+        *("apiVersion", "kind", "plugins", "schedulingProfiles", "featureGates", "flowControl", "dataLayer"),
+        *(
+            "saturationDetector",
+            "requestHandler",
+            "parser",
+            "parsers",
+            "sources",
+            "extractors",
+            "name",
+            "type",
+        ),
+        *(
+            "parameters",
+            "pluginRef",
+            "weight",
+            "priorityBands",
+            "priority",
+            "maxBytes",
+            "label",
+            "x",
+            "extractors",
+        ),
+    ]
+)
+TREES = st.recursive(
+    WORDS | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(KEYS, TREES, max_size=6))
+def test_any_document_is_a_configuration_or_has_faults(document: dict[str, Any]) -> None:
+    document = {"apiVersion": "llm-d.ai/v1alpha1", "kind": "EndpointPickerConfig", **document}
+    try:
+        load_picker_config(json.dumps(document), "f", OWN_TYPES)
+    except ConfigError as error:
+        told = [str(fault) for fault in error.faults]
+        assert len(told) == len(set(told))
