@@ -1,0 +1,77 @@
+{{/* The files of the ConfigMap that is mounted at /config: one EndpointPickerConfig each. */}}
+{{- define "picker.configFiles" -}}
+default-plugins.yaml: |
+  {{- include "picker.defaultConfig" . | nindent 2 }}
+{{- range $name, $text := .Values.inferenceExtension.pluginsCustomConfig }}
+{{ $name }}: |
+  {{- $text | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What the picker does without a file, written out: plugins and weights of docs/scheduling.md. */}}
+{{- define "picker.defaultConfig" -}}
+{{- $parser := include "picker.parser" . -}}
+apiVersion: inference.networking.x-k8s.io/v1alpha1
+kind: EndpointPickerConfig
+plugins:
+- type: queue-scorer
+- type: kv-cache-utilization-scorer
+- type: prefix-cache-scorer
+- type: lora-affinity-scorer
+- type: active-request-scorer
+{{- with $parser }}
+- type: {{ . }}
+{{- end }}
+schedulingProfiles:
+- name: default
+  plugins:
+  - pluginRef: queue-scorer
+    weight: 2
+  - pluginRef: kv-cache-utilization-scorer
+    weight: 2
+  - pluginRef: prefix-cache-scorer
+    weight: 3
+  - pluginRef: lora-affinity-scorer
+    weight: 2
+  - pluginRef: active-request-scorer
+    weight: 2
+{{- with $parser }}
+parser:
+  pluginRef: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* The parser to name, or nothing: servers that speak gRPC need vLLM's. */}}
+{{- define "picker.parser" -}}
+{{- $pool := .Values.inferencePool -}}
+{{- $pool.parser | default (eq $pool.modelServerProtocol "grpc" | ternary "vllmgrpc-parser" "") -}}
+{{- end }}
+
+{{- define "picker.configMap" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  {{- include "picker.metadata" . | nindent 2 }}
+data:
+  {{- include "picker.configFiles" . | nindent 2 }}
+{{- with include "picker.sidecarConfigMap" . }}
+---
+{{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "picker.sidecarConfigMap" -}}
+{{- $sidecar := .Values.inferenceExtension.sidecar -}}
+{{- $ours := ternary (dict "envoy.yaml" (.Files.Get "files/envoy.yaml")) dict (ne (.Files.Get "files/envoy.yaml") "") -}}
+{{- with and $sidecar.enabled (dig "configMap" "data" $ours $sidecar) -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ dig "configMap" "name" "" $sidecar | default (printf "%s-envoy" (include "picker.name" $)) }}
+  namespace: {{ $.Release.Namespace }}
+  labels:
+    {{- include "picker.labels" $ | nindent 4 }}
+data:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
