@@ -1,0 +1,1 @@
+"""The Kubernetes API: how it is reached, how collections of objects are followed, what the objects say."""

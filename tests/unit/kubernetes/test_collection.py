@@ -1,0 +1,105 @@
+"""What a collection knows after lists and events."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import msgspec
+import pytest
+
+from epp.kubernetes.collection import Collection, Expired
+
+
+class Thing(msgspec.Struct):
+    size: int
+
+
+def raw(name: str, size: Any, version: str = "1") -> msgspec.Raw:
+    return msgspec.Raw(
+        json.dumps({"metadata": {"name": name, "resourceVersion": version}, "size": size}).encode()
+    )
+
+
+def event(kind: str, name: str, size: Any = 0, version: str = "1") -> bytes:
+    return b'{"type":"%s","object":%s}' % (kind.encode(), bytes(raw(name, size, version)))
+
+
+@pytest.fixture
+def things() -> Collection[Thing]:
+    return Collection("things", lambda raw: msgspec.json.decode(raw, type=Thing))
+
+
+def test_events_change_what_the_list_said(things: Collection[Thing]) -> None:
+    assert not things.heard
+    things.listed([raw("a", 1), raw("b", 2)])
+    assert things.heard
+    assert things.event(event("ADDED", "c", 3, "7")) == "7"
+    assert things.event(event("MODIFIED", "a", 4, "8")) == "8"
+    assert things.event(event("DELETED", "b", 2, "9")) == "9"
+    assert things.event(event("BOOKMARK", "", 0, "10")) == "10"
+    assert things.objects == {"a": Thing(4), "c": Thing(3)}
+
+
+def test_a_second_list_is_one_reset(things: Collection[Thing]) -> None:
+    things.listed([raw("a", 1), raw("b", 2)])
+    before = things.changes
+    things.listed([raw("b", 3), raw("c", 4)])
+    assert things.objects == {"b": Thing(3), "c": Thing(4)}
+    assert things.changes == before + 1
+
+
+def test_what_is_said_again_is_no_change(things: Collection[Thing]) -> None:
+    things.listed([raw("a", 1)])
+    before = things.changes
+    things.listed([raw("a", 1, "2")])
+    things.event(event("MODIFIED", "a", 1, "3"))
+    things.event(event("DELETED", "unknown", 1, "4"))
+    assert things.changes == before
+
+
+def test_a_kind_that_is_not_there_has_no_objects(things: Collection[Thing]) -> None:
+    things.listed([raw("a", 1)])
+    things.absent()
+    assert things.heard
+    assert things.objects == {}
+
+
+def test_a_bad_object_is_passed_over_and_logged_once(
+    things: Collection[Thing], caplog: pytest.LogCaptureFixture
+) -> None:
+    things.listed([raw("good", 1), raw("bad", "large"), raw("", 1)])
+    assert things.objects == {"good": Thing(1)}
+    things.listed([raw("good", 1), raw("bad", "large"), raw("", 1)])
+    assert [record.message for record in caplog.records] == [
+        "things bad is passed over: Expected `int`, got `str` - at `$.size`",
+        "things  is passed over: an object without a name",
+    ]
+
+
+def test_a_bad_version_leaves_the_one_before(things: Collection[Thing]) -> None:
+    things.listed([raw("a", 1)])
+    assert things.event(event("MODIFIED", "a", "large", "5")) == "5"
+    assert things.objects == {"a": Thing(1)}
+    things.listed([raw("a", None, "6")])
+    assert things.objects == {"a": Thing(1)}
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b'{"type":"ADDED"}', b"\xff", b'{"type":1,"object":{}}'])
+def test_a_line_that_is_no_event_says_nothing(things: Collection[Thing], line: bytes) -> None:
+    assert things.event(line) == ""
+    assert things.objects == {}
+
+
+def test_a_watch_that_is_over_says_so(things: Collection[Thing]) -> None:
+    with pytest.raises(Expired) as caught:
+        things.event(b'{"type":"ERROR","object":{"kind":"Status","code":410}}')
+    assert caught.value.status == 410
+
+
+def test_faults_do_not_fill_memory(things: Collection[Thing], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    for number in range(5000):
+        things.event(event("ADDED", f"bad-{number}", "large", str(number)))
+    assert len(things._faulty) <= 1000
