@@ -44,10 +44,12 @@ def main(argv: Sequence[str]) -> int:
         return new(argv[1:])
     wanted: list[str] = []
     settings = parse_flags(ListSettings, argv, program="epp plugins [TYPE...] | new NAME", operands=wanted)
-    types = load_catalogue(settings.plugin_path).types
+    catalogue = load_catalogue(settings.plugin_path)
+    types = catalogue.types
     unknown = [name for name in wanted if name not in types]
+    for name in unknown:
+        print(f"epp plugins: {catalogue.objection(name)}", file=sys.stderr)
     if unknown:
-        print(f"epp plugins: there is no type {', '.join(unknown)}", file=sys.stderr)
         return 1
     shown = [types[name] for name in wanted or sorted(types)]
     if settings.json:

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from epp.config.constraints import quote
 from epp.config.document import Faults, MapNode, Node, child_path
 from epp.config.fields import Field, fields_of, summary
 from epp.config.schema import read_fields
+from epp.config.suggestion import did_you_mean
 
 Kind = Literal[
     "filter",
@@ -115,6 +117,12 @@ class Catalogue:
     def named(self, name: str) -> PluginType | None:
         """The type of this name."""
         return self.types.get(name)
+
+    def objection(self, name: str) -> str:
+        """Why there is no type of this name."""
+        if reason := self.unsupported.get(name):
+            return f"{quote(name)} {reason}"
+        return f"{quote(name)} is no plugin type{did_you_mean(name, self.types)}"
 
     def of_class(self, cls: type) -> PluginType | None:
         """The first type that names `cls`."""

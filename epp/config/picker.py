@@ -122,13 +122,9 @@ def _check_references(root: MapNode, catalogue: Catalogue, faults: Faults) -> No
 
 
 def _check_type(reference: Reference, catalogue: Catalogue, faults: Faults) -> None:
-    word, place = reference.word, reference.place
-    if word in catalogue.types:
-        return
-    reason = catalogue.unsupported.get(word)
-    hint = did_you_mean(word, catalogue.types)
-    message = f"{quote(word)} {reason}" if reason else f"{quote(word)} is no plugin type{hint}"
-    faults.add(place.line, place.path, message)
+    if reference.word not in catalogue.types:
+        place = reference.place
+        faults.add(place.line, place.path, catalogue.objection(reference.word))
 
 
 def _check_reference(

@@ -63,8 +63,11 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_type_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plugins", "queue-scorre"]) == 1
-    assert capsys.readouterr().err == "epp plugins: there is no type queue-scorre\n"
+    assert main(["plugins", "queue-scorre", "latency-scorer"]) == 1
+    assert capsys.readouterr().err == (
+        'epp plugins: "queue-scorre" is no plugin type; did you mean "queue-scorer"?\n'
+        'epp plugins: "latency-scorer" needs latency prediction, which this version does not have\n'
+    )
 
 
 def test_a_new_plugin_is_found_where_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,4 +79,8 @@ def test_types_are_found_by_name_and_by_class() -> None:
     assert catalogue.named("far-scorer") is None
     assert catalogue.of_class(Near) is NEAR
     assert catalogue.of_class(int) is None
+    assert catalogue.objection("far-scorer") == '"far-scorer" is gone'
+    assert catalogue.objection("neer-scorer") == (
+        '"neer-scorer" is no plugin type; did you mean "near-scorer"?'
+    )
     assert repr(catalogue) == "<Catalogue types=1 unsupported=1>"
