@@ -1,11 +1,7 @@
 {{/* The files of the ConfigMap that is mounted at /config: one EndpointPickerConfig each. */}}
 {{- define "picker.configFiles" -}}
-default-plugins.yaml: |
-  {{- include "picker.defaultConfig" . | nindent 2 }}
-{{- range $name, $text := .Values.inferenceExtension.pluginsCustomConfig }}
-{{ $name }}: |
-  {{- $text | nindent 2 }}
-{{- end }}
+{{- $ours := dict "default-plugins.yaml" (include "picker.defaultConfig" .) -}}
+{{- toYaml (merge (deepCopy (.Values.inferenceExtension.pluginsCustomConfig | default dict)) $ours) -}}
 {{- end }}
 
 {{/* What the picker does without a file, written out: plugins and weights of docs/scheduling.md. */}}
