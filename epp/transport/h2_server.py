@@ -1,7 +1,8 @@
 """The gRPC transport over our own HTTP/2: sockets around `epp.transport.h2`.
 
-One `asyncio.Protocol` a connection: what one read brings is handled at once, and all that it makes to be
-sent leaves in one write. While a peer does not read, nothing more of it is read, and data stays queued.
+One `asyncio.Protocol` a connection: what one read brings is handled at once, up to a bound, and all that it
+makes to be sent leaves in one write. While a peer does not read, nothing more of it is read, and data stays
+queued.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _TICK = 1.0
 # After our last byte a peer gets this long to read it and close, in seconds. Closing with bytes unread would
 # have the kernel reset the connection, and the peer might lose what we said last.
 _LINGER = 1.0
+
+# Of one read, what is handled before the event loop has its turn. A read may bring 256 KiB, which are some
+# 140 small requests and 60 ms, and the first should not wait for its answer until the last is handled. Bytes.
+_TURN = 1 << 16
 
 # Written in one piece up to here: a copy of so much is cheaper than a second buffer for the kernel. Bytes.
 _JOINED = 1 << 16
@@ -136,6 +141,8 @@ class Edge(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._busy = False  # what is made to be sent will be written when the events are through
         self._closing: asyncio.TimerHandle | None = None
+        self._rest = b""  # of a long read, to be handled in the next turns; reading is paused until then
+        self._held = False  # the peer reads more slowly than we write
 
     def __repr__(self) -> str:
         return f"<Edge {self.connection!r}>"
@@ -155,17 +162,24 @@ class Edge(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come: handle what they mean, then write all answers at once."""
+        if len(data) > _TURN:
+            data, self._rest = data[:_TURN], data[_TURN:]
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
         self._act(self.connection.receive, data, _clock())
 
     def pause_writing(self) -> None:
         """The peer reads more slowly than we write."""
+        self._held = True
         self.connection.hold(True, _clock())
         if self._closing is None:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        self._transport.resume_reading()
+        self._held = False
+        if not self._rest:
+            self._transport.resume_reading()
         self._act(self.connection.hold, False, _clock())
 
     def eof_received(self) -> bool:
@@ -233,6 +247,16 @@ class Edge(asyncio.Protocol):
             self._closing = asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
 
     # What happens ----------------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """The next turn of a long read."""
+        data, self._rest = self._rest[:_TURN], self._rest[_TURN:]
+        if self._rest:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        elif not self._held and not self._transport.is_closing():
+            self._transport.resume_reading()
+        if not self.connection.closed:
+            self._act(self.connection.receive, data, _clock())
 
     def _act(
         self, act: Callable[_Arguments, None], *args: _Arguments.args, **more: _Arguments.kwargs

@@ -15,7 +15,7 @@ from epp.transport.calls import Call, Method
 from epp.transport.h2 import frames
 from epp.transport.h2.frames import END_STREAM, ErrorCode, Setting
 from epp.transport.h2.limits import Limits
-from epp.transport.h2_server import H2Server
+from epp.transport.h2_server import Edge, H2Server
 from tests.h2_peer import REQUEST, Field, Peer, data, settings
 
 PATIENCE = 10.0  # seconds that a condition may take here
@@ -423,3 +423,68 @@ async def test_a_foreign_http_client_is_told_what_this_is() -> None:
             "/test/Echo", content=message(b"hello"), headers={"content-type": "application/grpc"}
         )
         assert framed.content == message(b"hello")
+
+
+class Socket(asyncio.Transport):
+    """Notes what an edge does with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[str] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.done.append("write")
+
+    def pause_reading(self) -> None:
+        self.done.append("pause")
+
+    def resume_reading(self) -> None:
+        self.done.append("resume")
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def long_read(client: Peer) -> bytes:
+    """What four turns are needed for: a request for a wrong content-type with a body of 200 KB."""
+    body = [data(1, bytes(16_384))] * 12
+    return b"".join([frames.PREFACE, frames.settings_frame({}), client.request(1, REQUEST), *body])
+
+
+async def test_a_long_read_is_handled_in_turns() -> None:
+    async with serving() as server:
+        socket, edge = Socket(), Edge(server)
+        edge.connection_made(socket)
+        edge.data_received(long_read(Peer(greet=False)))
+        assert socket.done == ["write", "pause", "write"]  # the greeting; the answer of the first turn
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert "resume" in socket.done
+        [stream] = edge.connection.streams
+        assert stream.receive_window == server.limits.stream_window - 12 * 16_384
+        edge.connection_lost(None)
+
+
+async def test_between_turns_a_peer_that_does_not_read_stays_paused() -> None:
+    async with serving() as server:
+        socket, edge = Socket(), Edge(server)
+        edge.connection_made(socket)
+        edge.data_received(long_read(Peer(greet=False)))
+        edge.pause_writing()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert "resume" not in socket.done
+        edge.resume_writing()
+        assert socket.done[-1] == "resume"
+        edge.connection_lost(None)
+
+
+async def test_a_connection_that_is_lost_between_turns() -> None:
+    async with serving() as server:
+        socket, edge = Socket(), Edge(server)
+        edge.connection_made(socket)
+        edge.data_received(long_read(Peer(greet=False)))
+        edge.connection_lost(None)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert edge.connection.streams == []
