@@ -53,7 +53,9 @@ class Objects(list[Json]):
         return container
 
 
-def template(chart: str, *sets: str, values: Json | None = None, release: str = "r", namespace: str = "n") -> Objects:
+def template(
+    chart: str, *sets: str, values: Json | None = None, release: str = "r", namespace: str = "n"
+) -> Objects:
     """What `helm template` renders; `sets` are --set arguments. CalledProcessError with the reason in `stderr`."""
     arguments = [word for each in sets for word in ("--set", each)]
     text = run(
@@ -77,7 +79,9 @@ def run(name: str, *arguments: str | Path, stdin: str = "") -> str:
     """A tool's output, away from whatever is configured on this machine."""
     nowhere = {"HOME": "/nonexistent", "KUBECONFIG": "/nonexistent", "PATH": os.defpath}
     command = [tool(name), *arguments]
-    done = subprocess.run(command, input=stdin, env=nowhere, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        command, input=stdin, env=nowhere, capture_output=True, text=True, check=True, timeout=60
+    )
     return done.stdout
 
 

@@ -23,7 +23,9 @@ TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists"}
 AFFINITY: dict[str, Any] = {
     "nodeAffinity": {
         "requiredDuringSchedulingIgnoredDuringExecution": {
-            "nodeSelectorTerms": [{"matchExpressions": [{"key": "pool", "operator": "In", "values": ["cpu"]}]}]
+            "nodeSelectorTerms": [
+                {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["cpu"]}]}
+            ]
         }
     }
 }
@@ -69,7 +71,12 @@ VALUES_1_0_1: dict[str, Any] = {
 VALUES_1_5: dict[str, Any] = {
     "inferenceExtension": {
         "replicas": 1,
-        "image": {"registry": "example.com", "repository": "pickers/epp", "tag": "v9", "pullPolicy": "Always"},
+        "image": {
+            "registry": "example.com",
+            "repository": "pickers/epp",
+            "tag": "v9",
+            "pullPolicy": "Always",
+        },
         "extProcPort": 9002,
         "env": [{"name": "A", "value": "b"}],
         "pluginsConfigFile": "default-plugins.yaml",
@@ -151,7 +158,10 @@ VALUES_1_5: dict[str, Any] = {
 # no shell takes away.
 _TRITON = [
     *("--total-queued-requests-metric", "nv_trt_llm_request_metrics{request_type=waiting}"),
-    *("--kv-cache-usage-percentage-metric", "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=fraction}"),
+    *(
+        "--kv-cache-usage-percentage-metric",
+        "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=fraction}",
+    ),
     *("--lora-info-metric", ""),
 ]
 SERVER_FLAGS: dict[tuple[str, str], list[str]] = {
@@ -180,7 +190,9 @@ SERVER_FLAGS: dict[tuple[str, str], list[str]] = {
 }
 
 
-def argv(version: str, server: str, *, replicas: int = 1, v1alpha2: bool = False, pool: bool = True) -> list[str]:
+def argv(
+    version: str, server: str, *, replicas: int = 1, v1alpha2: bool = False, pool: bool = True
+) -> list[str]:
     """The command line of a chart's default values but for these; `pool=False` is the standalone chart's."""
     group = "inference.networking.x-k8s.io" if v1alpha2 else "inference.networking.k8s.io"
     named = ["--pool-name", "r", "--pool-namespace", "n", "--pool-group", group]

@@ -25,7 +25,9 @@ def rendered(objects: Objects) -> list[str]:
 
 
 CASES = [
-    pytest.param(version, server, {"replicas": replicas, **shape}, id=f"{version} {server} x{replicas} {shape or ''}")
+    pytest.param(
+        version, server, {"replicas": replicas, **shape}, id=f"{version} {server} x{replicas} {shape or ''}"
+    )
     for (version, server), replicas in itertools.product(reference.SERVER_FLAGS, (1, 3))
     for shape in ({}, {"v1alpha2": True} if version == "v1.0.1" else {"pool": False})
 ]
@@ -64,17 +66,29 @@ def test_our_arguments_say_the_same_as_the_references(server: str) -> None:
     ("values", "expected"),
     [
         pytest.param({}, {"verbosity": 2, "drain_timeout": 120.0, "tracing": False}, id="nothing"),
-        pytest.param({"flags": {"v": 4, "secure-serving": False}}, {"verbosity": 4, "secure_serving": False}, id="map"),
         pytest.param(
-            {"flags": [{"name": "v", "value": 4}, {"name": "health-checking"}, {"name": "tracing", "value": True}]},
+            {"flags": {"v": 4, "secure-serving": False}}, {"verbosity": 4, "secure_serving": False}, id="map"
+        ),
+        pytest.param(
+            {
+                "flags": [
+                    {"name": "v", "value": 4},
+                    {"name": "health-checking"},
+                    {"name": "tracing", "value": True},
+                ]
+            },
             {"verbosity": 4, "health_checking": True, "tracing": True},
             id="list",
         ),
         pytest.param({"replicas": 2}, {"ha_enable_leader_election": True}, id="replicas"),
-        pytest.param({"replicas": 2, "leaderElection": False}, {"ha_enable_leader_election": False}, id="all serve"),
+        pytest.param(
+            {"replicas": 2, "leaderElection": False}, {"ha_enable_leader_election": False}, id="all serve"
+        ),
         pytest.param({"tracing": {"enabled": True}}, {"tracing": True}, id="tracing"),
         pytest.param(
-            {"monitoring": {"prometheus": {"auth": {"enabled": False}}}}, {"metrics_endpoint_auth": False}, id="open"
+            {"monitoring": {"prometheus": {"auth": {"enabled": False}}}},
+            {"metrics_endpoint_auth": False},
+            id="open",
         ),
         pytest.param(
             {"metricsDataSource": {"scheme": "https", "path": "/m", "insecureSkipVerify": False}},

