@@ -158,7 +158,7 @@ class Director:
             body=body,
             controls=controls,
             target_model=self._target_model(body, controls.model_rewrite),
-            priority=self._store.priority(controls.objective),
+            priority=self._store.priority(controls.objective, body.model),
             subset=None if self._settings.ignore_subset else read_subset(asked.metadata),
             size=len(asked.body or b""),
             received_at=received_at,

@@ -53,10 +53,15 @@ class PoolSpec:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """An InferenceObjective: a name that a request gives, and the priority it gets; negative can be shed."""
+    """An InferenceObjective: a name that a request gives, and the priority it gets; negative can be shed.
+
+    With a `model` it is an InferenceModel, its predecessor: for requests that ask for the model and name no
+    objective.
+    """
 
     name: str
     priority: int = DEFAULT_PRIORITY
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

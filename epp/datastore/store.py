@@ -75,6 +75,7 @@ class Datastore:
         self.adapters = Adapters()
         self.departed: Callable[[int], object] = lambda slot: None  # told the slot of each endpoint that goes
         self._priorities: dict[str, int] = {}
+        self._model_priorities: dict[str, int] = {}
         self._rewrites = Rewrites()
 
     def __repr__(self) -> str:
@@ -86,7 +87,8 @@ class Datastore:
     def apply(self, snapshot: Snapshot) -> Changes:
         """Makes the datastore say what `snapshot` says. An endpoint whose address changed is a new one."""
         self.pool = snapshot.pool
-        self._priorities = {objective.name: objective.priority for objective in snapshot.objectives}
+        self._priorities = {o.name: o.priority for o in snapshot.objectives if not o.model}
+        self._model_priorities = {o.model: o.priority for o in snapshot.objectives if o.model}
         self._rewrites = Rewrites(snapshot.rewrites)
         wanted = {spec.name: spec for spec in snapshot.endpoints} if snapshot.pool else {}
         gone = [e for e in self.endpoints if not _same_server(e.spec, wanted.get(e.spec.name))]
@@ -108,9 +110,11 @@ class Datastore:
         self.adapters.removed(endpoint.slot)
         self.endpoints.remove(endpoint)
 
-    def priority(self, objective: str) -> int:
-        """The priority of a named objective; unknown and unset names have the default."""
-        return self._priorities.get(objective, DEFAULT_PRIORITY)
+    def priority(self, objective: str, model: str = "") -> int:
+        """The priority of a named objective, an unknown one the default; of `model` if none is named."""
+        if objective:
+            return self._priorities.get(objective, DEFAULT_PRIORITY)
+        return self._model_priorities.get(model, DEFAULT_PRIORITY)
 
     def rewrite(self, model: str, rng: random.Random) -> tuple[Rewrite, str] | None:
         """The rewrite rule for `model` and the model that it draws; None: no rule applies."""

@@ -308,3 +308,13 @@ class AnySequence(RuleBasedStateMachine):
 
 
 TestAnySequence = AnySequence.TestCase
+
+
+def test_a_model_has_a_priority_for_requests_that_name_no_objective() -> None:
+    store = Datastore()
+    old, new = Objective("m", -1, model="llama"), Objective("food", 2)
+    store.apply(Snapshot(PoolSpec("demo"), objectives=(old, new)))
+    assert store.priority("", "llama") == -1
+    assert store.priority("food", "llama") == 2
+    assert store.priority("unknown", "llama") == 0
+    assert store.priority("m", "other") == 0
