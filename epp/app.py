@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from epp.admin import AdminServer
+from epp.config.selector import read_selector
 from epp.config.settings import ServeSettings, read_settings
 from epp.conversation import Conversation
 from epp.datastore.store import Datastore
@@ -26,6 +27,8 @@ from epp.datastore.view import describe_endpoints, endpoint_queues, pool_means
 from epp.director import Director, DirectorSettings, Listeners
 from epp.discovery import load_catalogue
 from epp.errors import ConfigError, Fault
+from epp.kubernetes.access import find_access
+from epp.kubernetes.pools import Pool, pool_name_of
 from epp.live_config import ConfigOrigin, LiveConfig, Version
 from epp.logs import configure_logging
 from epp.metrics import Metrics
@@ -37,6 +40,7 @@ from epp.scrape.http_client import connector
 from epp.scrape.poller import Poller, ScrapeSettings
 from epp.sources.base import Source
 from epp.sources.file import FileSource
+from epp.sources.kubernetes import KubernetesSource, Target
 from epp.transport.certificates import CertificateFiles, KeyPair
 from epp.transport.ext_proc import ext_proc_methods
 from epp.transport.h2_server import H2Server
@@ -134,11 +138,7 @@ class App:
             clock=self._clock,
             rng=random.Random(),
         )
-        self._source: Source = FileSource(
-            Path(settings.pool_file),
-            namespace=settings.pool_namespace,
-            on_refused=lambda: self._metrics.pool_reloaded("refused"),
-        )
+        self._source = _source(settings, lambda: self._metrics.pool_reloaded("refused"))
         self._metrics.watch_queues(lambda: endpoint_queues(self._store))
         self._known = False  # whether the source has spoken
         self._draining = False
@@ -263,6 +263,20 @@ class App:
     def decisions(self, limit: int, request_id: str) -> list[dict[str, Any]]:
         """For /debug/decisions."""
         return self._decisions.latest(limit, request_id)
+
+
+def _source(settings: ServeSettings, refused: Callable[[], object]) -> Source:
+    """Where the pool comes from. Raises ConfigError."""
+    if settings.pool_file:
+        path = Path(settings.pool_file)
+        return FileSource(path, namespace=settings.pool_namespace, on_refused=refused)
+    selection = None
+    if settings.endpoint_selector:
+        ports = tuple(dict.fromkeys(settings.endpoint_target_ports))
+        selection = Pool(read_selector(settings.endpoint_selector), ports)
+    name = settings.pool_name or pool_name_of(os.environ.get("POD_NAME", ""))
+    access = find_access(settings.kubeconfig, os.environ, time.monotonic)
+    return KubernetesSource(access, Target(name, settings.pool_namespace, settings.pool_group, selection))
 
 
 def _server(transport: str, limit_hit: Callable[[str], None]) -> Callable[..., H2Server | GrpcioServer]:

@@ -1,8 +1,8 @@
 """The settings of `epp serve`: every flag of the reference (the inference extension's v1.0.1 and v1.5), with
 the defaults of v1.5, and our own.
 
-A reference argument vector starts this picker unchanged but for --pool-file. Flags that are only taken for
-that reason say so in their help. Where the two versions disagree:
+A reference argument vector starts this picker unchanged. Flags that are only taken for that reason say so in
+their help. Where the two versions disagree:
 
 - the names of the engine's metrics (--total-queued-requests-metric and its kind) are fatal in v1.5; here they
   override the name for every engine, as in v1.0.1;
@@ -17,6 +17,7 @@ from typing import Literal
 
 from epp.config.flag_values import Unquoted
 from epp.config.flags import Complaint, Seconds, flag, parse_flags
+from epp.config.selector import read_selector
 
 # InferencePool v1 has at most this many target ports, and so has --endpoint-target-ports.
 MAX_TARGET_PORTS = 8
@@ -31,22 +32,35 @@ class ServeSettings:
     pool_file: str = flag(
         "",
         heading="The pool",
-        help="File with the pool, its endpoints, objectives and rewrites; read again when it changes. "
-        "Needed: this version has no other source.",
+        help="File with the pool, its endpoints, objectives and rewrites, instead of Kubernetes; read again "
+        "when it changes.",
     )
-    pool_name: str = flag("", help=f"{_TAKEN}the name in --pool-file counts.")
+    pool_name: str = flag(
+        "", help="Name of the InferencePool. It, --endpoint-selector or --pool-file has to be given."
+    )
     pool_namespace: str = flag(
         "",
-        help="Namespace of the pool where --pool-file gives none; unset: the environment's NAMESPACE, or "
-        '"default".',
+        help="Namespace of the pool, and of the pool file's where it gives none; unset: the environment's "
+        'NAMESPACE, or "default".',
     )
-    pool_group: str = flag(
+    pool_group: Literal["inference.networking.k8s.io", "inference.networking.x-k8s.io"] = flag(
         "inference.networking.k8s.io",
-        help=f"{_TAKEN}a pool file has no API group.",
+        help="API group of the InferencePool: its v1 in inference.networking.k8s.io, its v1alpha2 in "
+        "inference.networking.x-k8s.io. Objectives and rewrites have to name the same group.",
     )
-    endpoint_selector: str = flag("", help=f"{_TAKEN}--pool-file lists the endpoints.")
-    endpoint_target_ports: tuple[int, ...] = flag((), help=f"{_TAKEN}--pool-file has the target ports.")
-    kubeconfig: str = flag("", help=f"{_TAKEN}this version does not speak to Kubernetes.")
+    endpoint_selector: str = flag(
+        "",
+        help="Labels of the pods to choose among (app=vllm,zone=a), where there is no InferencePool. With "
+        "--endpoint-target-ports.",
+    )
+    endpoint_target_ports: tuple[int, ...] = flag(
+        (), help="Ports of the pods that --endpoint-selector finds; each is an endpoint."
+    )
+    kubeconfig: str = flag(
+        "",
+        help="File that says where the API server is; unset: $KUBECONFIG, the cluster that this runs in, or "
+        "~/.kube/config.",
+    )
     disable_endpoint_subset_filter: bool = flag(
         False,
         help="Ignore the gateway's subset hint and choose among all endpoints. Off, because a gateway that "
@@ -199,15 +213,19 @@ class ServeSettings:
             yield Complaint(("v",), "cannot be negative")
 
     def _pool_complaints(self) -> Iterator[Complaint]:
-        if not self.pool_file:
-            yield Complaint(
-                ("pool-file",),
-                "is needed: this version reads the pool from a file; it cannot ask Kubernetes yet",
-            )
+        if not (self.pool_file or self.pool_name or self.endpoint_selector):
+            yield Complaint(("pool-name",), "is needed, or --endpoint-selector, or --pool-file")
         if self.pool_name and self.endpoint_selector:
             yield Complaint(
                 ("endpoint-selector", "pool-name"), "cannot go together with --pool-name; give one"
             )
+        if self.endpoint_selector:
+            try:
+                read_selector(self.endpoint_selector)
+            except ValueError as error:
+                yield Complaint(("endpoint-selector",), str(error))
+            if not (self.endpoint_target_ports or self.pool_file):
+                yield Complaint(("endpoint-target-ports",), "is needed with --endpoint-selector")
         if len(self.endpoint_target_ports) > MAX_TARGET_PORTS:
             yield Complaint(("endpoint-target-ports",), f"has more than {MAX_TARGET_PORTS} ports")
         for port in self.endpoint_target_ports:

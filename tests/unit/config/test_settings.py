@@ -103,9 +103,8 @@ def faults(*argv: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", REFERENCE_ARGV)
-def test_the_references_arguments_start_it_with_a_pool_file_added(name: str) -> None:
-    found = settings(*REFERENCE_ARGV[name])
-    assert found.pool_file == "/config/pool.yaml"
+def test_the_references_arguments_start_it(name: str) -> None:
+    assert read_settings(REFERENCE_ARGV[name], {}).pool_file == ""
 
 
 def test_values_of_the_references_arguments_arrive() -> None:
@@ -192,13 +191,21 @@ def test_refuses(argv: list[str], expected: str) -> None:
     assert faults(*argv) == [expected]
 
 
-def test_a_pool_file_is_needed() -> None:
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], "--pool-name: is needed, or --endpoint-selector, or --pool-file"),
+        (["--endpoint-selector=app=vllm"], "--endpoint-target-ports: is needed with --endpoint-selector"),
+        (
+            ["--endpoint-selector=app", "--endpoint-target-ports=8000"],
+            "--endpoint-selector: has to be like app=vllm,zone=a; 'app' is no label",
+        ),
+    ],
+)
+def test_it_is_said_where_the_endpoints_are(argv: list[str], expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_settings(REFERENCE_ARGV["v1.5 chart"], {})
-    assert str(caught.value) == (
-        "command line: --pool-file: is needed: "
-        "this version reads the pool from a file; it cannot ask Kubernetes yet"
-    )
+        read_settings(argv, {})
+    assert str(caught.value) == f"command line: {expected}"
 
 
 def test_everything_wrong_is_said_at_once() -> None:
