@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import yaml
 from jsonschema import Draft202012Validator
 
@@ -49,6 +49,7 @@ class Objects(list[Json]):
     @property
     def container(self) -> Json:
         """The picker's container."""
+        container: Json
         (container,) = (c for c in self.pod["spec"]["containers"] if c["name"] == "epp")
         return container
 
@@ -56,7 +57,10 @@ class Objects(list[Json]):
 def template(
     chart: str, *sets: str, values: Json | None = None, release: str = "r", namespace: str = "n"
 ) -> Objects:
-    """What `helm template` renders; `sets` are --set arguments. CalledProcessError with the reason in `stderr`."""
+    """What `helm template` renders; `sets` are --set arguments.
+
+    CalledProcessError has the reason in `stderr`.
+    """
     arguments = [word for each in sets for word in ("--set", each)]
     text = run(
         "helm", "template", release, CHARTS / chart, "--namespace", namespace, "--values", "-", *arguments,

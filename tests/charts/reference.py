@@ -1,6 +1,7 @@
 """What the reference's charts take and render, restated from their published versions v1.0.1 and v1.5.
 
-`values` are every value of a version, set to something; `argv` is the command line that it renders for the picker.
+`VALUES_...` are every value of a version, set to something; `argv` is the command line that it renders for
+the picker.
 """
 
 from __future__ import annotations
@@ -154,8 +155,8 @@ VALUES_1_5: dict[str, Any] = {
     },
 }
 
-# How the versions tell which metrics to read of a model server that is not vllm. v1.5 puts quotes into the words that
-# no shell takes away.
+# How the versions tell which metrics to read of a model server that is not vllm. v1.5 puts quotes into the
+# words that no shell takes away.
 _TRITON = [
     *("--total-queued-requests-metric", "nv_trt_llm_request_metrics{request_type=waiting}"),
     *(

@@ -56,9 +56,9 @@ def test_our_arguments_say_the_same_as_the_references(server: str) -> None:
     )  # fmt: skip
     ours, theirs = settings(rendered(objects)), settings(reference.argv("v1.5", server, replicas=3))
 
-    # Of LoRA ours says for all that vLLM alone has it, and drains as long as the pod may; the shape of the cache each
-    # engine knows by itself.
-    aside = {"lora_info_metric": None, "cache_info_metric": None, "drain_timeout": 0.0}
+    # Of LoRA ours says for all that vLLM alone has it, and drains as long as the pod may; the shape of the
+    # cache each engine knows by itself.
+    aside: dict[str, Any] = {"lora_info_metric": None, "cache_info_metric": None, "drain_timeout": 0.0}
     assert dataclasses.replace(ours, **aside) == dataclasses.replace(theirs, **aside)
 
 

@@ -41,13 +41,14 @@ def test_lint() -> None:
 # --- which objects ---
 
 ALWAYS = {
-    "ServiceAccount r-epp", "Role r-epp", "RoleBinding r-epp", "ClusterRole r-n-epp", "ClusterRoleBinding r-n-epp",
-    "ConfigMap r-epp", "Deployment r-epp", "Service r-epp", "InferencePool r",
+    "ServiceAccount r-epp", "Role r-epp", "RoleBinding r-epp", "ClusterRole r-n-epp",
+    "ClusterRoleBinding r-n-epp", "ConfigMap r-epp", "Deployment r-epp", "Service r-epp", "InferencePool r",
 }  # fmt: skip
 OF_GKE = {"HealthCheckPolicy r", "GCPBackendPolicy r"}
 METRICS_READER = {
     "PodMonitoring r", "ServiceAccount r-metrics-reader-sa", "Secret r-metrics-reader-secret",
-    "ClusterRole n-r-metrics-reader", "ClusterRoleBinding n-r-metrics-reader", "Role r-metrics-reader-secret-read",
+    "ClusterRole n-r-metrics-reader", "ClusterRoleBinding n-r-metrics-reader",
+    "Role r-metrics-reader-secret-read",
 }  # fmt: skip
 GMP = {*METRICS_READER, "RoleBinding gmp-system:collector:n-r-metrics-reader-secret-read"}
 AUTOPILOT = {*METRICS_READER, "RoleBinding gke-gmp-system:collector:n-r-metrics-reader-secret-read"}
@@ -394,7 +395,8 @@ def test_runs_as_nobody_on_a_read_only_root() -> None:
         # Only the leader is ever ready: to wait for the others would be to wait for ever.
         pytest.param({"replicas": 3}, "100%", "100%", False, id="one leads"),
         pytest.param(
-            {"replicas": 3, "leaderElection": False, "podDisruptionBudget": {"enabled": False}}, 1, 0, False, id="no budget"
+            {"replicas": 3, "leaderElection": False, "podDisruptionBudget": {"enabled": False}},
+            1, 0, False, id="no budget",
         ),
     ],
 )  # fmt: skip

@@ -61,7 +61,7 @@ def test_on_gke_the_metrics_are_collected() -> None:
     ("values", "words"),
     [
         ({"createInferencePool": False}, "endpointSelector is required when no InferencePool is created"),
-        ({"createInferencePool": False, "endpointSelector": "vllm"}, "/inferenceExtension/endpointsServer/endpointSelector"),
+        ({"createInferencePool": False, "endpointSelector": "vllm"}, "/endpointsServer/endpointSelector"),
         ({}, ".Values.inferencePool.modelServers.matchLabels is required"),
     ],
 )  # fmt: skip
@@ -81,7 +81,7 @@ def envoy(objects: Objects) -> dict[str, Any]:
 
 
 def test_envoys_configuration_is_what_epp_prints() -> None:
-    """epp envoy-config --cluster original_dst --host 0.0.0.0 --port 8081 --admin-port 19000 --picker-health-check"""
+    """--cluster original_dst --host 0.0.0.0 --port 8081 --admin-port 19000 --picker-health-check."""
     settings = GatewaySettings(
         cluster="original_dst", host="0.0.0.0", port=8081, admin_port=19000, picker_health_check=True
     )
@@ -92,7 +92,7 @@ def test_envoys_configuration_is_what_epp_prints() -> None:
 def test_envoy_takes_its_configuration(tmp_path: Path) -> None:
     file = tmp_path / "envoy.yaml"
     file.write_text(without_pool().one("ConfigMap", "r-epp-envoy")["data"]["envoy.yaml"])
-    command = [find_envoy(), "--mode", "validate", "--config-path", file]
+    command = [find_envoy(), "--mode", "validate", "--config-path", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 

