@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from epp.config.picker import load_picker_config
 from epp.plugins.registry import OWN_TYPES
 from epp.scheduling.default import DEFAULT_TEXT
 from tests.charts import reference
-from tests.charts.objects import CHARTS, GUIDE, Json, Objects, faults, run, template
+from tests.charts.objects import CHARTS, GUIDE, Json, Objects, faults, read, run, template
 
 EXTENSION = "inferenceExtension"
 V1ALPHA2 = "inferencePool.apiVersion=inference.networking.x-k8s.io/v1alpha2"
@@ -36,6 +37,14 @@ def refusal(*sets: str, values: Json | None = None) -> str:
 
 def test_lint() -> None:
     assert "0 chart(s) failed" in run("helm", "lint", CHARTS / "inferencepool", "--strict", "--set", GUIDE)
+
+
+def test_a_package_has_everything(tmp_path: Path) -> None:
+    """The templates that both charts share are in it, and not a link to them."""
+    run("helm", "package", CHARTS / "inferencepool", "--destination", tmp_path)
+    (package,) = tmp_path.glob("*.tgz")
+    from_package = read(run("helm", "template", "r", package, "--namespace", "n", "--set", GUIDE))
+    assert from_package == template("inferencepool", GUIDE)
 
 
 # --- which objects ---
