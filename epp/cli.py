@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from epp.config.flags import HelpRequested
 from epp.errors import ConfigError
@@ -37,10 +37,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"epp: there is no command {command!r}\n\n{USAGE}", end="", file=sys.stderr)
         return _USAGE_ERROR
     try:
-        return run(rest)
+        code = _run(run, rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # a pager, or `head`, that has seen enough
+        # What is still to be written would fail again when the interpreter closes its files.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _run(run: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
+    try:
+        return run(argv)
     except HelpRequested as asked:
-        with suppress(BrokenPipeError):  # a pager that was left early
-            print(asked.text, flush=True)
+        print(asked.text)
         return 0
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -139,9 +139,10 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
     order = np.argsort(-totals, kind="stable").tolist()
     picked = [endpoint.address for endpoint in decision.picked]
     candidates = [_describe_candidate(decision, index) for index in order]
-    others = [each for each in candidates if each["address"] != picked[0]]
-    chosen = next((each for each in candidates if each["address"] == picked[0]), None)
-    runner_up = others[0] if others else None
+    by_address = {each["address"]: each for each in candidates}
+    chosen = by_address.pop(picked[0], None)
+    # A picker that named fallbacks has said itself who is next.
+    runner_up = by_address.get(picked[1]) if len(picked) > 1 else next(iter(by_address.values()), None)
     return {
         "profile": decision.profile,
         "picked": picked,

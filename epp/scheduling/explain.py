@@ -24,16 +24,17 @@ def compact(decision: Decision) -> str:
 
     Candidates are the best five, as [name, total, {scorer: score before its weight}].
     """
-    picked = decision.picked[0].spec.name
+    picked = [endpoint.spec.name for endpoint in decision.picked]
     order = _best_first(decision)
     candidates = [_in_header(decision, index) for index in order[:_CANDIDATES_IN_HEADER]]
-    others = [(name, total) for name, total, _ in candidates if name != picked]
-    told: dict[str, Any] = {"profile": decision.profile, "picked": picked}
-    if others:
-        chosen = next((total for name, total, _ in candidates if name == picked), None)
-        told["runner_up"] = others[0][0]
-        if chosen is not None:
-            told["margin"] = round(chosen - others[0][1], 4)
+    totals = {name: total for name, total, _ in candidates}
+    others = [name for name in totals if name != picked[0]]
+    runner_up = picked[1] if len(picked) > 1 else next(iter(others), None)
+    told: dict[str, Any] = {"profile": decision.profile, "picked": picked[0]}
+    if runner_up is not None:
+        told["runner_up"] = runner_up
+        if picked[0] in totals and runner_up in totals:
+            told["margin"] = round(totals[picked[0]] - totals[runner_up], 4)
     if decision.removed:
         told["removed"] = {removal.filter: len(removal.slots) for removal in decision.removed}
     if decision.skipped:

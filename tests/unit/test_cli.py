@@ -54,3 +54,16 @@ def test_every_fault_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None
 def test_the_module_is_the_command() -> None:
     told = subprocess.run([sys.executable, "-m", "epp", "help"], capture_output=True, text=True, check=True)
     assert told.stdout == USAGE
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    """As in `epp config schema | head -1`: it is more than a pipe holds."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "epp", "config", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as told:
+        assert told.stdout is not None
+        assert told.stderr is not None
+        assert told.stdout.readline()
+        told.stdout.close()
+        assert told.stderr.read() == b""
+        assert told.wait() == 0

@@ -10,7 +10,7 @@ from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
 from epp.plugins.kv_cache_utilization_scorer import KvCacheUtilizationScorer
 from epp.plugins.max_score_picker import MaxScorePicker
 from epp.plugins.queue_scorer import QueueScorer
-from epp.scheduling.decision import Decision, DecisionLog
+from epp.scheduling.decision import Decision, DecisionLog, describe_decision
 from epp.scheduling.explain import compact, endpoint_scores, explanation
 from epp.scheduling.profile import NamedFilter, NamedPicker, Profile, WeightedScorer
 from tests.pools import INTERVAL, NOW, everyone, load, request, store_of
@@ -71,6 +71,17 @@ def test_one_candidate_has_no_runner_up() -> None:
     told = json.loads(compact(decided(store_of(load(0, 0.5)))))
     assert "runner_up" not in told
     assert "margin" not in told
+
+
+def test_the_runner_up_is_the_fallback_that_was_picked() -> None:
+    store = store_of(load(0, 0.5), load(0, 0.5), load(0, 0.5))
+    for number in (0, 2):  # used later than pod-1
+        store.reserve(store.endpoints.by_name[f"pod-{number}"], 1, "base")
+    two = NamedPicker("best", "max-score-picker", MaxScorePicker(2))
+    decision = Profile("p", [], [], two).run(request(), everyone(store), random.Random(0))
+    assert [endpoint.spec.name for endpoint in decision.picked] == ["pod-1", "pod-0"]
+    assert json.loads(compact(decision))["runner_up"] == "pod-0"
+    assert describe_decision(decision)["runner_up"] == "192.168.1.1:8000"
 
 
 def test_metadata() -> None:
