@@ -96,23 +96,30 @@ class PrefixIndex:
             held = index
         cache.bytes += added
         if cache.bytes > capacity:
-            for digest in cache.shrink(capacity):
-                self._drop(digest, bit)
+            self._shrink(cache, ~bit, capacity)
         return chain.end(held)
 
     def removed(self, slot: int) -> None:
         """The endpoint left, and its blocks with it."""
         cache = self._caches.pop(slot, None)
         if cache is not None:
-            for digest in cache.blocks:
-                self._drop(digest, 1 << slot)
+            self._shrink(cache, ~(1 << slot), 0)
 
-    def _drop(self, digest: int, bit: int) -> None:
-        rest = self._holders[digest] & ~bit
-        if rest:
-            self._holders[digest] = rest
-        else:
-            del self._holders[digest]
+    def _shrink(self, cache: _Cache, others: int, limit: int) -> None:
+        """Forgets the blocks used least recently until at most `limit` bytes are left.
+
+        `others` are the bits of all endpoints but the cache's own.
+        """
+        forget, holders, size = cache.blocks.popitem, self._holders, cache.bytes
+        while size > limit:
+            digest, block = forget(last=False)
+            size -= block
+            rest = holders[digest] & others
+            if rest:
+                holders[digest] = rest
+            else:
+                del holders[digest]
+        cache.bytes = size
 
 
 class _Cache:
@@ -123,15 +130,6 @@ class _Cache:
     def __init__(self) -> None:
         self.blocks: OrderedDict[int, int] = OrderedDict()
         self.bytes = 0
-
-    def shrink(self, limit: int) -> list[int]:
-        """Forgets blocks until at most `limit` bytes are left; which."""
-        forgotten = []
-        while self.bytes > limit and self.blocks:
-            digest, size = self.blocks.popitem(last=False)
-            self.bytes -= size
-            forgotten.append(digest)
-        return forgotten
 
 
 def _set_bits(values: Floats, bits: int, value: int) -> None:
