@@ -2,8 +2,8 @@
 
     python -m benchmarks.churn --pods 1000 --rate 50 --seconds 60
 
-An API server (that of the tests) in a process of its own replaces pods at random, `rate` a second; a pod's name
-tells when it was made. This process follows it as the picker does, up to the candidates of the datastore.
+An API server (that of the tests) in a process of its own replaces pods at random, `rate` a second; a pod's
+name tells when it was made. This process follows it as the picker does, up to the datastore's candidates.
 """
 
 from __future__ import annotations

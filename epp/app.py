@@ -8,8 +8,10 @@ import logging
 import os
 import random
 import signal
+import socket
 import sys
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +29,9 @@ from epp.datastore.view import describe_endpoints, endpoint_queues, pool_means
 from epp.director import Director, DirectorSettings, Listeners
 from epp.discovery import load_catalogue
 from epp.errors import ConfigError, Fault
-from epp.kubernetes.access import find_access
+from epp.kubernetes.access import Access, find_access
+from epp.kubernetes.election import Election, lease_name
+from epp.kubernetes.lease import LeaderElection
 from epp.kubernetes.pools import Pool, pool_name_of
 from epp.live_config import ConfigOrigin, LiveConfig, Version
 from epp.logs import configure_logging
@@ -140,13 +144,14 @@ class App:
         )
         self._source = _source(settings, lambda: self._metrics.pool_reloaded("refused"))
         self._metrics.watch_queues(lambda: endpoint_queues(self._store))
+        self._election = _election(settings)
         self._known = False  # whether the source has spoken
         self._draining = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`, then lets open streams finish. Raises OSError if a port is taken."""
         settings = self._settings
-        health = Health(self.ready)
+        health = Health(self.ready, elected=self._election is not None)
         methods = ext_proc_methods(self._open_conversation)
         if settings.health_checking:
             methods |= health.methods()
@@ -175,6 +180,7 @@ class App:
                 group.create_task(self._refresh_gauges(), name="gauges"),
                 group.create_task(self._watch_loop(), name="event loop"),
             ]
+            campaign = self._election and group.create_task(self._election.run(), name="leader election")
             _log.info("serving ext_proc on %s", grpc_server.address)
             # What was made until now lives as long as the process: the collector need not look at it again.
             gc.collect()
@@ -183,6 +189,10 @@ class App:
             await stop.wait()
             _log.info("stopping; open streams have %g s", settings.drain_timeout)
             self._draining = True
+            if self._election and campaign:
+                campaign.cancel()
+                await asyncio.wait([campaign])
+                await self._election.resign()
             await asyncio.sleep(min(_FAREWELL, settings.drain_timeout))
             health.stop()
             await grpc_server.drain(settings.drain_timeout)
@@ -249,8 +259,13 @@ class App:
     # What the admin pages show ---------------------------------------------------------------------------
 
     def ready(self) -> bool:
-        """Whether the pool is known, each endpoint was asked once, and the picker is not about to go."""
-        return not self._draining and self._known and self._store.pool is not None and self._poller.settled()
+        """Whether the pool is known, each endpoint was asked once, and the picker is not about to go.
+
+        With leader election only the leader is.
+        """
+        if self._draining or (self._election and not self._election.leading):
+            return False
+        return self._known and self._store.pool is not None and self._poller.settled()
 
     def endpoints(self) -> list[dict[str, Any]]:
         """For /debug/endpoints."""
@@ -274,9 +289,27 @@ def _source(settings: ServeSettings, refused: Callable[[], object]) -> Source:
     if settings.endpoint_selector:
         ports = tuple(dict.fromkeys(settings.endpoint_target_ports))
         selection = Pool(read_selector(settings.endpoint_selector), ports)
-    name = settings.pool_name or pool_name_of(os.environ.get("POD_NAME", ""))
-    access = find_access(settings.kubeconfig, os.environ, time.monotonic)
-    return KubernetesSource(access, Target(name, settings.pool_namespace, settings.pool_group, selection))
+    target = Target(_pool_name(settings), settings.pool_namespace, settings.pool_group, selection)
+    return KubernetesSource(_access(settings), target)
+
+
+def _election(settings: ServeSettings) -> LeaderElection | None:
+    """This picker's part in the election of a leader, if there is one. Raises ConfigError."""
+    if not settings.ha_enable_leader_election:
+        return None
+    namespace = settings.pool_namespace
+    identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+    return LeaderElection(
+        _access(settings), namespace, Election(lease_name(_pool_name(settings), namespace), identity)
+    )
+
+
+def _pool_name(settings: ServeSettings) -> str:
+    return settings.pool_name or pool_name_of(os.environ.get("POD_NAME", ""))
+
+
+def _access(settings: ServeSettings) -> Access:
+    return find_access(settings.kubeconfig, os.environ, time.monotonic)
 
 
 def _server(transport: str, limit_hit: Callable[[str], None]) -> Callable[..., H2Server | GrpcioServer]:

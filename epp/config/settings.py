@@ -187,7 +187,9 @@ class ServeSettings:
         help=f"{_TAKEN}/metrics asks nobody for a token, because that takes Kubernetes to check it.",
     )
     ha_enable_leader_election: bool = flag(
-        False, help=f"{_TAKEN}every replica answers, and nobody elects a leader."
+        False,
+        help="Of several replicas only one is ready, by a Lease in the pool's namespace, so that requests "
+        "meet one prefix index; another takes over when it goes.",
     )
 
     def complaints(self) -> Iterator[Complaint]:

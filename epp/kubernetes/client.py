@@ -113,7 +113,7 @@ class Client:
     async def watch(
         self, path: str, params: Mapping[str, str], *, stalled_after: float
     ) -> AsyncGenerator[bytes, None]:
-        """The lines of a watch until the server ends it; ApiError if nothing came for `stalled_after` s."""
+        """The lines of a watch, until the server ends it or nothing came for `stalled_after` seconds."""
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT, sock_read=stalled_after)
         async with self._request("GET", path, {**params, "watch": "1"}, None, timeout) as response:
             held = bytearray()
@@ -127,7 +127,9 @@ class Client:
                             yield bytes(line)
                     if len(held) > MAX_LINE:
                         raise ApiError(0, f"a line of a watch is longer than {MAX_LINE} bytes")
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            except TimeoutError:
+                return
+            except (aiohttp.ClientError, OSError) as error:
                 raise _unreachable(error) from None
 
     async def _call(self, method: str, path: str, query: Mapping[str, str], value: object = None) -> bytes:

@@ -91,7 +91,7 @@ class Watch:
         self._failures = self._lists_without_news = 0
 
     def ended(self, lasted: float) -> Step:
-        """The server ended the stream, as it should, after `lasted` seconds."""
+        """The stream ended, as it should, after `lasted` seconds."""
         if lasted >= SHORTEST_STREAM:
             self._failures = 0
             return self._stream()
@@ -99,7 +99,7 @@ class Watch:
         return self._stream(self._pause())
 
     def failed(self, status: int) -> Step:
-        """A step failed, with this HTTP status (0: no answer, a stalled stream, garbage)."""
+        """A step failed, with this HTTP status (0: no answer, or garbage)."""
         self._absences = self._absences + 1 if status == 404 else 0
         if status == 410:
             return self._expired()

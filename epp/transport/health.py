@@ -15,29 +15,45 @@ from epp.wire.health import ServingStatus, decode_health_check, encode_health_ch
 
 SERVICE = "grpc.health.v1.Health"
 
+# What probes ask for where there is leader election (the reference's charts).
+_LIVENESS, _READINESS = "liveness", "readiness"
+
 # How often a watch looks, in seconds: as often as a probe may (Kubernetes' shortest period is 1 s).
 WATCH_INTERVAL = 1.0
 
 
-def serving_status(service: str, *, ready: bool) -> ServingStatus:
-    """What a check of `service` is answered, as the reference does with leader election off.
+def serving_status(service: str, *, ready: bool, elected: bool = False) -> ServingStatus:
+    """What a check of `service` is answered, as the reference does; `elected`: there is leader election.
 
-    | service | ready | not ready |
-    |---|---|---|
-    | any, known or not, "" included | SERVING | NOT_SERVING |
+    | leader election | service | ready | not ready |
+    |---|---|---|---|
+    | off | any, known or not, "" included | SERVING | NOT_SERVING |
+    | on | `liveness` | SERVING | SERVING |
+    | on | `readiness`, "", ext_proc's | SERVING | NOT_SERVING |
+    | on | others | SERVICE_UNKNOWN | SERVICE_UNKNOWN |
 
-    Any name, because probes in the field ask for several (`inference-extension` among them) and a strict
-    answer once took their pods out of service. With leader election, readiness and liveness will be names
-    with answers of their own, and this is the place for them.
+    Any name without it, because probes in the field ask for several (`inference-extension` among them) and a
+    strict answer once took their pods out of service. With it a picker that does not lead is not ready, but
+    alive, and probes have to tell the two apart.
     """
+    if elected and service == _LIVENESS:
+        return ServingStatus.SERVING
+    if elected and service not in ("", _READINESS, ext_proc.SERVICE):
+        return ServingStatus.SERVICE_UNKNOWN
     return ServingStatus.SERVING if ready else ServingStatus.NOT_SERVING
 
 
 class Health:
-    """The health service. `ready()` is asked for each answer, so it is never out of date."""
+    """The health service. `ready()` is asked for each answer, so it is never out of date.
 
-    def __init__(self, ready: Callable[[], bool], *, watch_interval: float = WATCH_INTERVAL) -> None:
+    `elected`: there is leader election.
+    """
+
+    def __init__(
+        self, ready: Callable[[], bool], *, elected: bool = False, watch_interval: float = WATCH_INTERVAL
+    ) -> None:
         self._ready = ready
+        self._elected = elected
         self._watch_interval = watch_interval
         self._stopped = asyncio.Event()
 
@@ -54,14 +70,15 @@ class Health:
         self._stopped.set()
 
     def _status(self, service: str) -> ServingStatus:
-        return serving_status(service, ready=self._ready())
+        return serving_status(service, ready=self._ready(), elected=self._elected)
 
     async def _check(self, call: Call) -> None:
         await call.write([encode_health_check(self._status(await _service(call)))])
 
     async def _list(self, call: Call) -> None:
         await call.read()
-        await call.write([encode_health_list({ext_proc.SERVICE: self._status(ext_proc.SERVICE)})])
+        services = (ext_proc.SERVICE, _LIVENESS, _READINESS) if self._elected else (ext_proc.SERVICE,)
+        await call.write([encode_health_list({service: self._status(service) for service in services})])
 
     async def _watch(self, call: Call) -> None:
         service = await _service(call)

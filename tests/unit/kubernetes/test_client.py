@@ -77,8 +77,14 @@ async def test_a_line_without_end_is_given_up(
         await task
 
 
-async def test_a_silent_watch_is_given_up(api: KubernetesApi, client: Client) -> None:
+async def test_a_silent_watch_ends(api: KubernetesApi, client: Client) -> None:
     api.silent = True
+    with pytest.raises(StopAsyncIteration):
+        await anext(client.watch(PODS, {"resourceVersion": "1"}, stalled_after=0.05))
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for(api: KubernetesApi, client: Client) -> None:
+    api.delay = 60
     with pytest.raises(ApiError) as caught:
         await anext(client.watch(PODS, {"resourceVersion": "1"}, stalled_after=0.05))
     assert (caught.value.status, str(caught.value)) == (0, "no answer in time")

@@ -53,6 +53,35 @@ def test_any_service_serves_if_the_picker_is_ready(service: str, ready: bool, st
     assert serving_status(service, ready=ready) is status
 
 
+@pytest.mark.parametrize(
+    ("service", "leader", "follower"),
+    [
+        ("liveness", ServingStatus.SERVING, ServingStatus.SERVING),
+        ("readiness", ServingStatus.SERVING, ServingStatus.NOT_SERVING),
+        ("", ServingStatus.SERVING, ServingStatus.NOT_SERVING),
+        (EXT_PROC, ServingStatus.SERVING, ServingStatus.NOT_SERVING),
+        ("inference-extension", ServingStatus.SERVICE_UNKNOWN, ServingStatus.SERVICE_UNKNOWN),
+    ],
+)
+def test_with_leader_election_alive_and_ready_are_two_things(
+    service: str, leader: ServingStatus, follower: ServingStatus
+) -> None:
+    assert serving_status(service, ready=True, elected=True) is leader
+    assert serving_status(service, ready=False, elected=True) is follower
+
+
+async def test_with_leader_election_the_list_has_both() -> None:
+    picker = Picker(ready=False)
+    picker.health = Health(lambda: False, elected=True)
+    async with asking(picker) as (_, stub):
+        listed = (await stub.List(health_pb2.HealthListRequest())).statuses
+    assert {name: answer.status for name, answer in listed.items()} == {
+        EXT_PROC: NOT_SERVING,
+        "liveness": SERVING,
+        "readiness": NOT_SERVING,
+    }
+
+
 async def test_check_follows_readiness() -> None:
     picker = Picker(ready=False)
     async with asking(picker) as (_, stub):
