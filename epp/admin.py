@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from epp.kubernetes.reviews import Verdict
 from epp.metrics import Metrics
 
 # Decisions on the page when it is not said how many.
@@ -23,6 +25,9 @@ _CHARACTERS_A_TURN = 32 * 1024
 
 # Time that pages under way have when the picker stops, seconds; nobody waits for them.
 _SHUTDOWN = 1.0
+
+# What anybody may see: probes have no token, and the index tells nothing.
+_UNGUARDED = frozenset({"/", "/healthz", "/readyz"})
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -57,15 +62,28 @@ class AdminView(Protocol):
         """The latest `limit` decisions, JSON-ready; only those of `request_id` unless it is ""."""
 
 
-class AdminServer:
-    """Serves the pages from `start` to `stop`. `host` None: on all addresses; `port` 0: on any free one."""
+class Guard(Protocol):
+    """Who may read the pages."""
 
-    def __init__(self, view: AdminView, metrics: Metrics, host: str | None, port: int) -> None:
+    async def check(self, authorization: str, path: str) -> Verdict:
+        """Whether the bearer of this Authorization header may get `path`."""
+
+
+class AdminServer:
+    """Serves the pages from `start` to `stop`. `host` None: on all addresses; `port` 0: on any free one.
+
+    `guard` is asked before every page but the index and those for probes; None: anybody may read them.
+    """
+
+    def __init__(
+        self, view: AdminView, metrics: Metrics, host: str | None, port: int, *, guard: Guard | None = None
+    ) -> None:
         self._view = view
         self._metrics = metrics
         self._host = host
         self._port = port
-        app = web.Application()
+        self._guard = guard
+        app = web.Application(middlewares=[self._admit] if guard else [])
         app.add_routes(
             [
                 web.get("/", self._index),
@@ -99,6 +117,18 @@ class AdminServer:
         await self._runner.cleanup()
 
     # The pages -------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._guard is None or request.path in _UNGUARDED:
+            return await handler(request)
+        verdict = await self._guard.check(request.headers.get("Authorization", ""), request.path)
+        if verdict.status == 200:
+            return await handler(request)
+        response = web.Response(text=verdict.message + "\n", status=verdict.status)
+        if verdict.status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     async def _index(self, _: web.Request) -> web.Response:
         return web.Response(text=_INDEX, content_type="text/html")

@@ -33,6 +33,7 @@ from epp.kubernetes.access import Access, find_access
 from epp.kubernetes.election import Election, lease_name
 from epp.kubernetes.lease import LeaderElection
 from epp.kubernetes.pools import Pool, pool_name_of
+from epp.kubernetes.reviews import Reviews
 from epp.live_config import ConfigOrigin, LiveConfig, Version
 from epp.logs import configure_logging
 from epp.metrics import Metrics
@@ -145,6 +146,9 @@ class App:
         self._source = _source(settings, lambda: self._metrics.pool_reloaded("refused"))
         self._metrics.watch_queues(lambda: endpoint_queues(self._store))
         self._election = _election(settings)
+        # A pool file is for places without Kubernetes, where nobody knows tokens.
+        needs_token = settings.metrics_endpoint_auth and not settings.pool_file
+        self._guard = Reviews(_access(settings), self._clock) if needs_token else None
         self._known = False  # whether the source has spoken
         self._draining = False
 
@@ -168,7 +172,13 @@ class App:
             certificate=None,
             max_body_bytes=0,
         )
-        admin = AdminServer(self, self._metrics, settings.bind_address or None, settings.metrics_port)
+        admin = AdminServer(
+            self,
+            self._metrics,
+            settings.bind_address or None,
+            settings.metrics_port,
+            guard=self._guard,
+        )
         async with asyncio.TaskGroup() as group:
             await health_server.start()
             await admin.start()

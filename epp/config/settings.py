@@ -184,7 +184,8 @@ class ServeSettings:
     tracing: bool = flag(True, help=f"{_TAKEN}no spans are made.")
     metrics_endpoint_auth: bool = flag(
         True,
-        help=f"{_TAKEN}/metrics asks nobody for a token, because that takes Kubernetes to check it.",
+        help="/metrics and /debug want a bearer token that Kubernetes knows, of somebody who may get the "
+        "path as a nonResourceURL. Not with --pool-file, where there is nobody to ask.",
     )
     ha_enable_leader_election: bool = flag(
         False,

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
 from epp.admin import AdminServer
+from epp.kubernetes.reviews import Verdict
 from epp.metrics import Metrics
 
 
@@ -190,3 +191,28 @@ async def test_after_stopping_the_port_is_free(metrics: Metrics) -> None:
 
 async def test_the_configuration_in_force(client: httpx.AsyncClient) -> None:
     assert (await client.get("/debug/config")).json() == {"generation": 3, "refused": None}
+
+
+class Guard:
+    """Lets in who says the word."""
+
+    async def check(self, authorization: str, path: str) -> Verdict:
+        if not authorization:
+            return Verdict(401, "a bearer token is needed")
+        return Verdict(200) if authorization == f"Bearer may-get-{path}" else Verdict(403, "no")
+
+
+async def test_a_guard_stands_before_every_page_but_those_of_probes(picker: Picker, metrics: Metrics) -> None:
+    server = AdminServer(picker, metrics, "127.0.0.1", 0, guard=Guard())
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        for path in ("/", "/healthz", "/readyz"):
+            assert (await client.get(path)).status_code == 200
+        for path in ("/metrics", "/debug/endpoints", "/debug/config", "/debug/decisions"):
+            refused = await client.get(path)
+            assert (refused.status_code, refused.text) == (401, "a bearer token is needed\n")
+            assert refused.headers["WWW-Authenticate"] == "Bearer"
+            assert (await client.get(path, headers={"Authorization": "Bearer x"})).status_code == 403
+            allowed = await client.get(path, headers={"Authorization": f"Bearer may-get-{path}"})
+            assert allowed.status_code == 200
+    await server.stop()
