@@ -16,7 +16,7 @@ ENVIRON = {"NAMESPACE": "n", "POD_NAME": "r-epp-6c7d9-x2x4z"}
 
 
 def settings(argv: list[str]) -> ServeSettings:
-    return read_settings(["--pool-file=/pool.yaml", *argv], ENVIRON)
+    return read_settings(argv, ENVIRON)
 
 
 def rendered(objects: Objects) -> list[str]:

@@ -56,7 +56,7 @@ ALWAYS = {
 OF_GKE = {"HealthCheckPolicy r", "GCPBackendPolicy r"}
 METRICS_READER = {
     "PodMonitoring r", "ServiceAccount r-metrics-reader-sa", "Secret r-metrics-reader-secret",
-    "ClusterRole n-r-metrics-reader", "ClusterRoleBinding n-r-metrics-reader",
+    "ClusterRole n-r-metrics-reader", "ClusterRoleBinding n-r-metrics-reader-role-binding",
     "Role r-metrics-reader-secret-read",
 }  # fmt: skip
 GMP = {*METRICS_READER, "RoleBinding gmp-system:collector:n-r-metrics-reader-secret-read"}
@@ -309,7 +309,7 @@ def test_refused(sets: list[str], words: str) -> None:
 
 # --- rights ---
 
-READ = ["get", "list", "watch"]
+READ = ["list", "watch"]
 OBJECTIVES = ["inference.networking.x-k8s.io", "inference.networking.k8s.io", "llm-d.ai"]
 
 
@@ -359,7 +359,7 @@ def test_googles_collector_may_read_one_token_and_its_owner_metrics() -> None:
             "apiGroups": [""],
             "resources": ["secrets"],
             "resourceNames": ["r-metrics-reader-secret"],
-            "verbs": READ,
+            "verbs": ["get", *READ],
         }
     ]
     assert rules(objects.one("ClusterRole", "n-r-metrics-reader")) == {("", "/metrics"): ["get"]}

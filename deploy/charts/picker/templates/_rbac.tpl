@@ -16,18 +16,18 @@ metadata:
 rules:
   - apiGroups: [""]
     resources: [pods]
-    verbs: [get, list, watch]
+    verbs: [list, watch]
   {{- if include "picker.hasPool" . }}
   - apiGroups: [{{ include "picker.poolGroup" . }}]
     resources: [inferencepools]
-    verbs: [get, list, watch]
+    verbs: [list, watch]
+  {{- end }}
   - apiGroups: [inference.networking.x-k8s.io, inference.networking.k8s.io, llm-d.ai]
     resources: [inferenceobjectives, inferencemodelrewrites]
-    verbs: [get, list, watch]
+    verbs: [list, watch]
   - apiGroups: [inference.networking.x-k8s.io]
     resources: [inferencemodels]
-    verbs: [get, list, watch]
-  {{- end }}
+    verbs: [list, watch]
 ---
 {{ include "picker.roleBinding" (dict "context" . "name" (include "picker.name" .)) }}
 {{- if include "picker.leaderElection" . }}
