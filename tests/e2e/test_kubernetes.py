@@ -1,4 +1,4 @@
-"""`epp serve` in a cluster: an API server of our own, which may be taken away, and simulated model servers."""
+"""`epp serve` in a cluster: an API server of our own that can be taken away, and simulated model servers."""
 
 from __future__ import annotations
 
