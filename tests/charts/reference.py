@@ -192,11 +192,17 @@ SERVER_FLAGS: dict[tuple[str, str], list[str]] = {
 
 
 def argv(
-    version: str, server: str, *, replicas: int = 1, v1alpha2: bool = False, pool: bool = True
+    version: str,
+    server: str,
+    *,
+    replicas: int = 1,
+    v1alpha2: bool = False,
+    pool: bool = True,
+    namespace: str = "n",
 ) -> list[str]:
     """The command line of a chart's default values but for these; `pool=False` is the standalone chart's."""
     group = "inference.networking.x-k8s.io" if v1alpha2 else "inference.networking.k8s.io"
-    named = ["--pool-name", "r", "--pool-namespace", "n", "--pool-group", group]
+    named = ["--pool-name", "r", "--pool-namespace", namespace, "--pool-group", group]
     selected = ["--endpoint-selector", "app=vllm,zone=a", "--endpoint-target-ports", "8000"]
     files = ["--zap-encoder", "json", "--config-file", "/config/default-plugins.yaml"]
     end = [*("--v", "1"), *(["--tracing=false"] if version == "v1.5" else [])]

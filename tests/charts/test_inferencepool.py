@@ -453,7 +453,7 @@ def test_network_policy() -> None:
     gateways = [{"ipBlock": {"cidr": "10.129.0.0/23"}}]
     objects = extension(networkPolicy={"enabled": True, "gateways": gateways})
     assert objects.one("NetworkPolicy")["spec"]["ingress"] == [
-        {"ports": [{"port": "grpc"}], "from": gateways},
+        {"ports": [{"port": "grpc"}, {"port": "grpc-health"}], "from": gateways},
         {"ports": [{"port": "metrics"}]},
     ]
 

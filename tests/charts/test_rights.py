@@ -12,8 +12,9 @@ import httpx
 import pytest
 import yaml
 
-from epp.kubernetes.objects import POOL_VERSIONS, collection_path
-from tests.charts.objects import GUIDE, Json, Objects, template
+from epp.kubernetes.objects import EXPERIMENTAL_GROUP, POOL_VERSIONS, STABLE_GROUP, collection_path
+from tests.charts import reference
+from tests.charts.objects import GUIDE, ROOT, Json, Objects, template
 from tests.e2e.process import Process, eventually, free_ports
 from tests.kubernetes_api import ACCESS_REVIEWS, OLD_POOLS, POOLS, TOKEN_REVIEWS, KubernetesApi, pod, pool
 
@@ -68,10 +69,9 @@ def paths(calls: set[Call]) -> set[str]:
     }
 
 
-def started(objects: Objects, api: KubernetesApi, folder: Path, port: int) -> list[str]:
-    """The picker's command line as the chart has it, moved to this machine."""
-    for name, text in objects.one("ConfigMap", "r-epp")["data"].items():
-        (folder / name).write_text(text)
+def moved(argv: list[str], config: str, api: KubernetesApi, folder: Path, port: int) -> list[str]:
+    """A picker's command line in a pod, moved to this machine; `config`: text of default-plugins.yaml."""
+    (folder / "default-plugins.yaml").write_text(config)
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
         yaml.safe_dump(
@@ -83,10 +83,9 @@ def started(objects: Objects, api: KubernetesApi, folder: Path, port: int) -> li
             }
         )
     )
-    words = [word.replace("$(NAMESPACE)", "default") for word in objects.container["args"]]
     return [
         *(sys.executable, "-m", "epp", "serve"),
-        *(word.replace("=/config/", f"={folder}/") for word in words),
+        *(word.replace("$(NAMESPACE)", "default").replace("/config/", f"{folder}/") for word in argv),
         f"--kubeconfig={kubeconfig}",
         "--bind-address=127.0.0.1",
         f"--grpc-port={port}",
@@ -125,7 +124,9 @@ async def test_no_wider_and_no_narrower(
         api.reviews[TOKEN_REVIEWS] = lambda _: {"authenticated": True, "user": {"username": "prometheus"}}
         api.reviews[ACCESS_REVIEWS] = lambda _: {"allowed": True}
 
-        async with Process(started(objects, api, tmp_path, port), tmp_path / "log") as picker:
+        config = objects.one("ConfigMap", "r-epp")["data"]["default-plugins.yaml"]
+        argv = moved(objects.container["args"], config, api, tmp_path, port)
+        async with Process(argv, tmp_path / "log") as picker:
             url = f"http://127.0.0.1:{port + 2}"
             async with httpx.AsyncClient() as client:
                 await eventually(lambda: ready(client, url), picker.output)
@@ -135,6 +136,38 @@ async def test_no_wider_and_no_narrower(
             await eventually(lambda: all(api.watching(path) for path in watched), picker.output)
             await picker.terminate()
         assert made(api) == rights
+
+
+# What the reference's charts allow: no kinds that came later, or that are llm-d's.
+REFERENCE_RIGHTS = {
+    "v1.0.1": {("", "pods"), (STABLE_GROUP, "inferencepools"), (EXPERIMENTAL_GROUP, "inferenceobjectives")},
+    "v1.5": {
+        ("", "pods"),
+        (STABLE_GROUP, "inferencepools"),
+        (EXPERIMENTAL_GROUP, "inferenceobjectives"),
+        (EXPERIMENTAL_GROUP, "inferencemodelrewrites"),
+    },
+}
+
+
+@pytest.mark.parametrize("version", REFERENCE_RIGHTS)
+async def test_the_references_chart_with_only_its_image_replaced(version: str, tmp_path: Path) -> None:
+    """Its command line, its configuration and its rights; what it may not read, the picker goes without."""
+    config = (ROOT / f"tests/unit/config/examples/chart-{version}.yaml").read_text()
+    everything = paths(given(template("inferencepool", GUIDE, namespace="default")))
+    allowed = paths({("list", group, resource, "") for group, resource in REFERENCE_RIGHTS[version]})
+    port = free_ports(3)
+
+    async with KubernetesApi() as api:
+        api.installed = everything
+        api.failing = dict.fromkeys(everything - allowed, (403, "forbidden"))
+        api.put(POOLS, pool("r", **LABELS))
+        api.put("/api/v1/namespaces/default/pods", pod("a", "127.0.0.1", labels=LABELS))
+        words = reference.argv(version, "vllm", namespace="default")
+        async with Process(moved(words, config, api, tmp_path, port), tmp_path / "log") as picker:
+            async with httpx.AsyncClient() as client:
+                await eventually(lambda: ready(client, f"http://127.0.0.1:{port + 2}"), picker.output)
+            await eventually(lambda: all(api.watching(path) for path in allowed), picker.output)
 
 
 async def ready(client: httpx.AsyncClient, url: str) -> bool:

@@ -41,7 +41,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* Who may connect; an empty list of peers lets everybody. Kubelet's probes come from the node and need no rule. */}}
+{{/* Who may connect; an empty list of peers lets everybody. Load balancers may ask for the health, too. */}}
 {{- define "picker.networkPolicy" -}}
 {{- $extension := .Values.inferenceExtension -}}
 {{- if $extension.networkPolicy.enabled -}}
@@ -57,6 +57,7 @@ spec:
   ingress:
     - ports:
         - port: grpc
+        - port: grpc-health
         {{- range $extension.extraServicePorts }}
         - port: {{ .targetPort | default .port }}
         {{- end }}
