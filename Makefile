@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard protos/epp/wire/*.proto)
 
-.PHONY: run test soak check format bench fuzz protos clean test-foreign test-vllm
+.PHONY: run test soak check format bench fuzz protos clean test-foreign test-kubernetes test-vllm
 
 run: $(VENV)/.up         ## Envoy, the picker and three simulated vLLM servers on 127.0.0.1:8080
 	@$(BIN)/epp up $(ARGS)
@@ -17,6 +17,9 @@ soak: $(VENV)/.dev       ## 24,000 requests straight and 24,000 through Envoy, 5
 
 test-foreign: $(VENV)/.dev ## h2load and curl against the picker; they have to be there
 	$(BIN)/python -m pytest tests/foreign $(ARGS)
+
+test-kubernetes: $(VENV)/.dev ## the picker and an API server; the real one if KUBEBUILDER_ASSETS names its folder
+	$(BIN)/python -m pytest tests/kubernetes $(ARGS)
 
 test-vllm: $(VENV)/.dev  ## the same path with two real vLLM servers (CPU build, installed on first use)
 	$(BIN)/python -m pytest tests/vllm $(ARGS)
