@@ -434,6 +434,21 @@ def test_probes(replicas: int, service: str) -> None:
     }
 
 
+MOVED = {"grpc-port": 9102, "grpc-health-port": 9103, "metrics-port": 9190}
+
+
+@pytest.mark.parametrize(
+    "flags", [MOVED, [{"name": n, "value": v} for n, v in MOVED.items()]], ids=["map", "list"]
+)
+def test_ports_that_flags_move(flags: Any) -> None:
+    objects = extension(flags=flags)
+    assert [port["containerPort"] for port in objects.container["ports"]] == list(MOVED.values())
+    assert objects.container["readinessProbe"]["grpc"]["port"] == 9103
+    # The Service's own ports stay, and lead there by name.
+    ports = {port["port"]: port["targetPort"] for port in objects.one("Service")["spec"]["ports"]}
+    assert ports == {9002: "grpc", 9090: "metrics"}
+
+
 def test_several_replicas_are_spread() -> None:
     spread = extension(replicas=2).pod["spec"]["topologySpreadConstraints"]
     assert [each["topologyKey"] for each in spread] == [

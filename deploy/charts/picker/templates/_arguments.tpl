@@ -81,3 +81,18 @@ that pod alone. LoRA is vLLM's.
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* The number of a port that a flag of the values may have moved. */}}
+{{- define "picker.port" -}}
+{{- $port := .default -}}
+{{- $flags := .context.Values.inferenceExtension.flags -}}
+{{- if kindIs "map" $flags -}}
+{{- $port = get $flags .flag | default $port -}}
+{{- else -}}
+{{- $flag := .flag -}}
+{{- range $flags -}}
+{{- if eq .name $flag -}}{{- $port = .value -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{ int $port }}
+{{- end }}

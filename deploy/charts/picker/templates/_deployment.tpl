@@ -109,11 +109,11 @@ rollingUpdate:
     {{- include "picker.env" . | nindent 4 }}
   ports:
     - name: grpc
-      containerPort: 9002
+      containerPort: {{ include "picker.port" (dict "context" . "flag" "grpc-port" "default" 9002) }}
     - name: grpc-health
-      containerPort: 9003
+      containerPort: {{ include "picker.port" (dict "context" . "flag" "grpc-health-port" "default" 9003) }}
     - name: metrics
-      containerPort: 9090
+      containerPort: {{ include "picker.port" (dict "context" . "flag" "metrics-port" "default" 9090) }}
     {{- with $extension.extraContainerPorts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -146,7 +146,7 @@ livenessProbe:
   periodSeconds: 10
 readinessProbe:
   grpc:
-    port: 9003
+    port: {{ include "picker.port" (dict "context" . "flag" "grpc-health-port" "default" 9003) }}
     service: {{ include "picker.leaderElection" . | eq "true" | ternary "readiness" "inference-extension" }}
   periodSeconds: 2
 {{- end }}

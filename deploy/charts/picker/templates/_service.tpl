@@ -12,7 +12,6 @@ spec:
       protocol: TCP
       port: {{ .Values.inferenceExtension.extProcPort }}
       targetPort: grpc
-      appProtocol: http2
     - name: http-metrics
       protocol: TCP
       port: {{ .Values.inferenceExtension.metricsPort }}
