@@ -4,16 +4,15 @@ and nothing else.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
 from epp.kubernetes.objects import EXPERIMENTAL_GROUP, POOL_VERSIONS, STABLE_GROUP, collection_path
 from tests.charts import reference
+from tests.charts.at_work import moved, ready
 from tests.charts.objects import GUIDE, ROOT, Json, Objects, template
 from tests.e2e.process import Process, eventually, free_ports
 from tests.kubernetes_api import ACCESS_REVIEWS, OLD_POOLS, POOLS, TOKEN_REVIEWS, KubernetesApi, pod, pool
@@ -67,31 +66,6 @@ def paths(calls: set[Call]) -> set[str]:
         for _, group, resource, _ in calls
         if not resource.endswith("reviews")
     }
-
-
-def moved(argv: list[str], config: str, api: KubernetesApi, folder: Path, port: int) -> list[str]:
-    """A picker's command line in a pod, moved to this machine; `config`: text of default-plugins.yaml."""
-    (folder / "default-plugins.yaml").write_text(config)
-    kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(
-        yaml.safe_dump(
-            {
-                "current-context": "here",
-                "contexts": [{"name": "here", "context": {"cluster": "here", "user": "picker"}}],
-                "clusters": [{"name": "here", "cluster": {"server": api.url}}],
-                "users": [{"name": "picker", "user": {"token": "t"}}],
-            }
-        )
-    )
-    return [
-        *(sys.executable, "-m", "epp", "serve"),
-        *(word.replace("$(NAMESPACE)", "default").replace("/config/", f"{folder}/") for word in argv),
-        f"--kubeconfig={kubeconfig}",
-        "--bind-address=127.0.0.1",
-        f"--grpc-port={port}",
-        f"--grpc-health-port={port + 1}",
-        f"--metrics-port={port + 2}",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -168,13 +142,6 @@ async def test_the_references_chart_with_only_its_image_replaced(version: str, t
             async with httpx.AsyncClient() as client:
                 await eventually(lambda: ready(client, f"http://127.0.0.1:{port + 2}"), picker.output)
             await eventually(lambda: all(api.watching(path) for path in allowed), picker.output)
-
-
-async def ready(client: httpx.AsyncClient, url: str) -> bool:
-    try:
-        return (await client.get(f"{url}/readyz")).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def old_spec() -> Json:
