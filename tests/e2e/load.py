@@ -42,6 +42,7 @@ class Load:
         self.outcomes: list[Outcome] = []
         self._client = client
         self._phase = 0
+        self._under_way: Counter[int] = Counter()  # by the phase in which they began
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -73,6 +74,13 @@ class Load:
             lambda: sum(each.began == phase for each in self.outcomes) >= count, f"{count} more requests"
         )
 
+    async def none_of(self, phase: int) -> None:
+        """Waits until no request that began in `phase` is under way.
+
+        A client may hear of a broken connection long after it broke.
+        """
+        await eventually(lambda: not self._under_way[phase], f"the end of all requests of phase {phase}")
+
     def lost(self, phase: int | None = None) -> list[Outcome]:
         """Requests without a whole answer; of those that began in `phase` if it is given."""
         return [each for each in self.outcomes if each.lost and phase in (None, each.began)]
@@ -81,7 +89,9 @@ class Load:
         while True:
             began = self._phase
             number += 1
+            self._under_way[began] += 1
             status, error = await self._ask(f"question {number}", stream=bool(number % 2))
+            self._under_way[began] -= 1
             self.outcomes.append(Outcome(began, self._phase, status, error))
             if error or status != 200:
                 await asyncio.sleep(0.01)  # what is away answers at once, and would drown the rest

@@ -231,6 +231,7 @@ async def test_every_server_away_and_back(stack: Stack) -> None:
         await stack.sim.kill()
         await load.more(20)
         answer = await ask(stack.client, COMPLETIONS, completion())
+        await load.none_of(0)
         await stack.sim.start()
         back = load.next_phase()
         await load.more(100)
@@ -289,6 +290,7 @@ class TestPicker:
             await eventually(lambda: is_not(stack.gateway.sees_picker))
             await load.more(10)
             answer = await ask(stack.client, COMPLETIONS, completion())
+            await load.none_of(0)
             await stack.picker.start()
             await eventually(stack.gateway.sees_picker, "Envoy's sight of the picker")
             back = load.next_phase()
@@ -363,6 +365,7 @@ async def test_envoy_killed_and_started_again_under_load(stack: Stack) -> None:
         await stack.gateway.kill()
         await load.more(10)
         await eventually(stack.picker.is_idle)  # every stream is given back although Envoy said nothing
+        await load.none_of(0)
         await stack.gateway.start()
         back = load.next_phase()
         await load.more(100)
