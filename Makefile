@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard protos/epp/wire/*.proto)
 
-.PHONY: run test soak check format bench fuzz protos clean test-foreign test-kubernetes test-vllm
+.PHONY: run test soak test-foreign test-charts test-vllm fuzz check format bench generated protos clean
 
 run: $(VENV)/.up         ## Envoy, the picker and three simulated vLLM servers on 127.0.0.1:8080
 	@$(BIN)/epp up $(ARGS)
@@ -20,6 +20,9 @@ test-foreign: $(VENV)/.dev ## h2load and curl against the picker; they have to b
 
 test-kubernetes: $(VENV)/.dev ## the picker and an API server; the real one if KUBEBUILDER_ASSETS names its folder
 	$(BIN)/python -m pytest tests/kubernetes $(ARGS)
+
+test-charts: $(VENV)/.dev ## charts and manifests with the real helm and kubectl, installed on first use
+	$(BIN)/python -m pytest tests/charts $(ARGS)
 
 test-vllm: $(VENV)/.dev  ## the same path with two real vLLM servers (CPU build, installed on first use)
 	$(BIN)/python -m pytest tests/vllm $(ARGS)
