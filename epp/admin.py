@@ -151,7 +151,10 @@ class AdminServer:
     async def _ready(self, _: web.Request) -> web.Response:
         if self._view.ready():
             return _json({"ready": True})
-        reason = "no pool is known, an endpoint was not asked for its load yet, or the picker is stopping"
+        reason = (
+            "no pool is known, its endpoints were not asked for their load yet, another picker leads, "
+            "or this one is stopping"
+        )
         return _json({"ready": False, "reason": reason}, status=503)
 
     async def _endpoints(self, _: web.Request) -> web.Response:

@@ -150,6 +150,7 @@ class App:
         needs_token = settings.metrics_endpoint_auth and not settings.pool_file
         self._guard = Reviews(_access(settings), self._clock) if needs_token else None
         self._known = False  # whether the source has spoken
+        self._settled = False  # whether the endpoints that it spoke of first were asked for their load
         self._draining = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -219,11 +220,14 @@ class App:
     async def _follow_source(self) -> None:
         async for snapshot in self._source.snapshots():
             changes = self._store.apply(snapshot)
-            self._poller.set_endpoints(endpoint.spec for endpoint in self._store.endpoints)
+            # One that is not ready is starting or on its way out: it gets no requests, so its load is nobody's.
+            self._poller.set_endpoints(e.spec for e in self._store.endpoints if e.spec.ready)
             self._known = True
             self._metrics.pool_reloaded("applied")
             if snapshot.pool is not None:
                 self._metrics.pool_known(snapshot.pool.name, snapshot.pool.namespace)
+            if not (changes.added or changes.removed):
+                continue
             _log.info(
                 "pool %s: %d endpoints, %d came, %d went",
                 snapshot.pool.name if snapshot.pool else "",
@@ -269,13 +273,15 @@ class App:
     # What the admin pages show ---------------------------------------------------------------------------
 
     def ready(self) -> bool:
-        """Whether the pool is known, each endpoint was asked once, and the picker is not about to go.
+        """Whether the pool is known, its first endpoints were asked once, and the picker is not about to go.
 
         With leader election only the leader is.
         """
         if self._draining or (self._election and not self._election.leading):
             return False
-        return self._known and self._store.pool is not None and self._poller.settled()
+        # Endpoints that come later are no reason to turn requests away from all others until they are asked.
+        self._settled = self._settled or (self._known and self._poller.settled())
+        return self._settled and self._store.pool is not None
 
     def endpoints(self) -> list[dict[str, Any]]:
         """For /debug/endpoints."""

@@ -116,6 +116,13 @@ async def test_the_pool_is_followed_and_outlives_its_server(api: KubernetesApi, 
             return await picker.endpoints() == ["a-rank-0"]
 
         await eventually(only_the_first)
+        api.put(PODS, pod("nowhere", "192.0.2.1"))  # reserved for documentation: it never answers
+
+        async def nowhere_too() -> bool:
+            return "nowhere-rank-0" in await picker.endpoints()
+
+        await eventually(nowhere_too)
+        assert await picker.serves()
         api.delete(POOLS, "demo")
 
         async def not_ready() -> bool:
