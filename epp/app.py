@@ -220,7 +220,7 @@ class App:
     async def _follow_source(self) -> None:
         async for snapshot in self._source.snapshots():
             changes = self._store.apply(snapshot)
-            # One that is not ready is starting or on its way out: it gets no requests, so its load is nobody's.
+            # One that is not ready is starting or on its way out: it gets no requests, whatever its load.
             self._poller.set_endpoints(e.spec for e in self._store.endpoints if e.spec.ready)
             self._known = True
             self._metrics.pool_reloaded("applied")

@@ -318,3 +318,16 @@ def test_a_model_has_a_priority_for_requests_that_name_no_objective() -> None:
     assert store.priority("food", "llama") == 2
     assert store.priority("unknown", "llama") == 0
     assert store.priority("m", "other") == 0
+
+
+def test_requests_run_on_where_their_endpoint_terminates_and_goes() -> None:
+    store = store_of(load(), load())
+    leaving = endpoint(store, 0)
+    running = store.reserve(leaving, 10, "base")
+    store.apply(snapshot(spec(0, ready=False), spec(1)))
+    assert leaving.slot not in store.candidates(None, NOW).slots
+    assert store.endpoints.in_flight[leaving.slot] == 1
+    store.apply(snapshot(spec(1)))
+    store.apply(snapshot(spec(1), spec(2)))  # which takes the slot
+    running.release()
+    assert store.endpoints.in_flight.sum() == 0
