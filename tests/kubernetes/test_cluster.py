@@ -25,7 +25,7 @@ from tests.kubernetes_api import MODELS, OBJECTIVES, OLD_POOLS, PODS, POOLS, REW
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "LONGEST_PAUSE", 0.5)
-    monkeypatch.setattr(watch, "ABSENT_PAUSE", 0.2)
+    monkeypatch.setattr(watch, "ABSENT_PAUSE", 1.0)  # a server that starts may say 404 for a while
     monkeypatch.setattr(lease, "RETRY_INTERVAL", 0.1)
 
 
