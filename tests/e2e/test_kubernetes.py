@@ -15,8 +15,9 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from epp.kubernetes.pods import ACTIVE_PORTS
+from tests.e2e.load import Load
 from tests.e2e.process import Process, eventually, free_ports
-from tests.e2e.stack import EPP, Simulators, client_of
+from tests.e2e.stack import EPP, Gateway, Pool, Simulators, client_of
 from tests.kubernetes_api import (
     ACCESS_REVIEWS,
     LEASES,
@@ -42,6 +43,7 @@ class Picker(Process):
 
     def __init__(self, folder: Path, api: KubernetesApi, name: str, *flags: str) -> None:
         self.health_port, self.admin_port = (first := free_ports(3)) + 1, first + 2
+        self.address, self.tls = f"127.0.0.1:{first}", True
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(
             "current-context: c\n"
@@ -86,11 +88,16 @@ class Picker(Process):
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[KubernetesApi]:
+async def simulators(tmp_path: Path) -> AsyncIterator[Simulators]:
+    async with Simulators(tmp_path, 2, "--time-scale=50") as simulators:
+        yield simulators
+
+
+@pytest.fixture
+async def api(simulators: Simulators) -> AsyncIterator[KubernetesApi]:
     """A server with a pool, whose only pod has a simulated model server behind each of two target ports."""
-    async with Simulators(tmp_path, 2) as simulators, KubernetesApi() as api:
-        ports = [int(address.rpartition(":")[2]) for address in simulators.addresses]
-        api.put(POOLS, pool("demo", *ports))
+    async with KubernetesApi() as api:
+        api.put(POOLS, pool("demo", *ports_of(simulators)))
         api.put(PODS, pod("a", "127.0.0.1"))
         api.put(OBJECTIVES, objective("food-review", 10))
         api.token = "abc"
@@ -130,6 +137,54 @@ async def test_the_pool_is_followed_and_outlives_its_server(api: KubernetesApi, 
 
         await eventually(not_ready)
         assert await picker.terminate() == 0
+
+
+def ports_of(simulators: Simulators) -> list[int]:
+    return [int(address.rpartition(":")[2]) for address in simulators.addresses]
+
+
+async def test_pods_that_come_and_go_cost_no_request(
+    api: KubernetesApi, simulators: Simulators, tmp_path: Path
+) -> None:
+    """Two servers stay; one of them gets a pod after the other, among hundreds that never get ready."""
+    stays, moves = ports_of(simulators)
+    api.put(PODS, pod("a", "127.0.0.1", annotations={ACTIVE_PORTS: str(stays)}))
+    envoys = Pool(tmp_path / "pool", simulators.addresses)
+    async with AsyncExitStack() as stack:
+        picker = await stack.enter_async_context(
+            Picker(tmp_path, api, "picker", "--metrics-endpoint-auth=false")
+        )
+        await eventually(picker.serves)
+        gateway = await stack.enter_async_context(Gateway(tmp_path, picker, envoys))
+        async with Load(gateway.client) as load:
+            for generation in range(6):
+                name = f"moves-{generation}"
+                here = {"annotations": {ACTIVE_PORTS: str(moves)}}
+                api.put(PODS, pod(name, "127.0.0.1", **here))
+                for number in range(100):
+                    api.put(PODS, pod(f"{name}-{number}", f"10.1.{generation}.{number}", ready=False))
+
+                async def is_known(name: str = f"{name}-rank-1") -> bool:
+                    return name in await picker.endpoints()
+
+                await eventually(is_known)
+                await load.more(30)
+                api.put(PODS, pod(name, "127.0.0.1", deletionTimestamp="2026-01-01T00:00:00Z", **here))
+                if generation == 3:
+                    await api.stop()
+                    await load.more(10)
+                    await api.start()
+                load.next_phase()
+                await load.more(10)
+                for each in [name, *(f"{name}-{number}" for number in range(100))]:
+                    api.delete(PODS, each)
+        assert not load.lost(), load
+
+        async def only_the_first() -> bool:
+            return await picker.endpoints() == ["a-rank-0"]
+
+        await eventually(only_the_first)
+        assert all(state["served"] for state in await simulators.states())
 
 
 async def test_labels_select_without_a_pool(api: KubernetesApi, tmp_path: Path) -> None:
