@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard protos/epp/wire/*.proto)
 
-.PHONY: run test soak test-foreign test-charts test-vllm fuzz check format bench generated protos clean
+.PHONY: run test soak test-foreign test-kubernetes test-charts test-vllm fuzz check format bench generated protos clean
 
 run: $(VENV)/.up         ## Envoy, the picker and three simulated vLLM servers on 127.0.0.1:8080
 	@$(BIN)/epp up $(ARGS)
