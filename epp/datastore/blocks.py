@@ -88,7 +88,8 @@ def hash_prompt(prompt: Prompt, model: str, blocks: Blocks) -> Chain:
     ends = blocks.ends
     whole = bisect_left(ends, size + 1)
     xxh3 = xxhash.xxh3_64_intdigest
-    digest = _seed(model, prompt.salt)
+    salt = prompt.salt
+    digest = (_seed if len(model) + len(salt) <= _REMEMBERED_SEED else _seed.__wrapped__)(model, salt)
     hashes: list[int] = []
     start = 0
     for end in ends[:whole]:
@@ -99,6 +100,10 @@ def hash_prompt(prompt: Prompt, model: str, blocks: Blocks) -> Chain:
         hashes.append(xxh3(data[start:], digest))
         start = size
     return Chain(hashes, blocks, start)
+
+
+# Clients choose both, and may fill a whole body with them. Names of models rarely have 100 characters.
+_REMEMBERED_SEED = 512
 
 
 @lru_cache(maxsize=1024)  # models and adapters of a pool; salts are rare

@@ -110,7 +110,7 @@ class Metrics:
         chosen = self._chosen.get(key)
         if chosen is None:
             chosen = self._attempts("success", target, endpoint.name, self._namespace, str(endpoint.port))
-            if len(self._chosen) < MAX_CHILDREN:
+            if len(self._chosen) < MAX_CHILDREN and _is_label(target):
                 self._chosen[key] = chosen
         chosen.value += 1
 

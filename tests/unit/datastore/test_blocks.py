@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -81,6 +82,16 @@ class TestChains:
         ]
         hashes = [digest for made in chains for digest in made.hashes]
         assert len(set(hashes)) == len(hashes) == 4 * 8
+
+    def test_long_models_and_salts_are_not_remembered(self) -> None:
+        tracemalloc.start()
+        try:
+            for number in range(20):
+                chain(b"x", "m", f"{number}" * 1_000_000)
+                chain(b"x", f"{number}" * 1_000_000)
+            assert tracemalloc.get_traced_memory()[0] < 1_000_000
+        finally:
+            tracemalloc.stop()
 
     def test_names_outside_ascii(self) -> None:
         assert chain(b"x", "模型", "ß") != chain(b"x", "模型")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -178,6 +179,18 @@ def test_the_pool() -> None:
     metrics.watch_queues(tuple)
     metrics.pool_known("qwen", "prod")
     assert page(metrics) == {}
+
+
+def test_long_names_of_models_are_not_remembered() -> None:
+    metrics = Metrics()
+    endpoint = EndpointSpec("pod", "10.0.0.1", 8000)
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            metrics.scheduled(f"{number}" * 1_000_000, endpoint, 0.01)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_our_own_work() -> None:
