@@ -93,7 +93,6 @@ class Endpoints:
         endpoint = Endpoint(spec, self._free.pop())
         self.by_name[spec.name] = endpoint
         self._seat(endpoint.slot, endpoint)
-        self._reset(endpoint.slot)
         self._changed()
         return endpoint
 
@@ -107,6 +106,8 @@ class Endpoints:
         del self.by_name[endpoint.spec.name]
         self._seat(endpoint.slot, None)
         self._free.append(endpoint.slot)
+        self._reset(endpoint.slot)
+        self._find_block_tokens()
         endpoint.slot = -1
         self._changed()
 
@@ -156,7 +157,7 @@ class Endpoints:
             self.cache_tokens[slot] = sample.block_size * sample.num_blocks
             if self.block_sizes[slot] != sample.block_size:
                 self.block_sizes[slot] = sample.block_size
-                self.block_tokens = int(np.fmin.reduce(self.block_sizes))
+                self._find_block_tokens()
         if sample.waiting is not None or sample.kv_usage is not None:
             due_at = now + interval
             if due_at < self.load_due_at[slot] and self._ready is not None:
@@ -189,6 +190,10 @@ class Endpoints:
     def _columns(self) -> Iterable[tuple[str, NDArray[np.float64] | NDArray[np.int64]]]:
         return ((name, value) for name, value in vars(self).items() if _is_column(name, value))
 
+    def _find_block_tokens(self) -> None:
+        smallest = float(np.fmin.reduce(self.block_sizes))
+        self.block_tokens = None if math.isnan(smallest) else int(smallest)
+
     def _reset(self, slot: int) -> None:
         for name in ("waiting", "running", "kv_usage", "cache_tokens", "block_sizes", "max_lora"):
             getattr(self, name)[slot] = np.nan
@@ -203,6 +208,8 @@ class Endpoints:
         self.by_slot += (None,) * old
         self.shown = _Shown(self)
         self._free = list(range(2 * old - 1, old - 1, -1))
+        for slot in self._free:
+            self._reset(slot)
 
     def _seat(self, slot: int, endpoint: Endpoint | None) -> None:
         self.by_slot = (*self.by_slot[:slot], endpoint, *self.by_slot[slot + 1 :])

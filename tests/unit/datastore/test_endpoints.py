@@ -47,6 +47,21 @@ class TestMembership:
             assert endpoints.in_flight_tokens[slot] == number
             assert endpoints.picked_at[slot] == number + 1
 
+    def test_the_smallest_block_is_of_endpoints_that_are_here(self) -> None:
+        endpoints = Endpoints()
+        for number in range(17):  # more slots than endpoints
+            one = endpoints.add(spec(number))
+            endpoints.told(one, LoadSample(0, 0, 0.0, 64, 100, 4), now=0.0, interval=0.05)
+        assert endpoints.block_tokens == 64
+        small = endpoints.add(spec(17))
+        endpoints.told(small, LoadSample(0, 0, 0.0, 16, 100, 4), now=0.0, interval=0.05)
+        assert endpoints.block_tokens == 16
+        endpoints.remove(small)
+        assert endpoints.block_tokens == 64
+        for one in list(endpoints):
+            endpoints.remove(one)
+        assert endpoints.block_tokens is None
+
     def test_all_columns_have_the_same_length(self) -> None:
         endpoints = Endpoints()
         for number in range(17):
@@ -270,6 +285,13 @@ class TestParts:
         for number in range(100):
             mask = np.arange(100) == number
             assert everybody.only(mask).waiting.tolist() == [number]
+        first = np.arange(100) == 0
+        latest = everybody.only(np.arange(100) == 99)
+        assert everybody.only(np.arange(100) == 99) is latest
+        part = everybody.only(first)
+        for number in range(1, 100):
+            everybody.only(np.arange(100) == number)
+        assert everybody.only(first) is not part
 
     def test_a_part_gets_stale_sooner_as_the_whole_does(self) -> None:
         store = store_of(None, None)
