@@ -18,6 +18,10 @@ T = TypeVar("T")
 _REMEMBERED = 1000
 
 
+# How a reader says that it cannot read an object; the last one for values nested as deep as Go lets them be.
+_UNREADABLE = (msgspec.MsgspecError, ConfigError, UnicodeDecodeError, RecursionError)
+
+
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     name: str = ""
     resource_version: str = ""
@@ -83,7 +87,7 @@ class Collection(Generic[T]):
         """
         try:
             event = msgspec.json.decode(line, type=_Event)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             self._complain("", "", f"a line of the watch is no event: {error}")
             return ""
         head = _head(event.object)
@@ -110,7 +114,7 @@ class Collection(Generic[T]):
             return None
         try:
             value = self._read(raw)
-        except (msgspec.MsgspecError, ConfigError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             self._complain(name, head.metadata.resource_version, str(error))
             return self.objects.get(name)
         self._faulty.pop(name, None)
@@ -128,5 +132,5 @@ class Collection(Generic[T]):
 def _head(raw: msgspec.Raw) -> _Head:
     try:
         return msgspec.json.decode(raw, type=_Head)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return _Head()

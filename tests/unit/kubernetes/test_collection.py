@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from epp.kubernetes.collection import Collection, Expired
+from epp.kubernetes.pods import Pod, read_pod
+
+KEYS = st.sampled_from(["type", "object", "metadata", "name", "labels", "status", "podIP", "conditions", "x"])
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["ADDED", "DELETED", "ERROR"])
+)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)
+)
 
 
 class Thing(msgspec.Struct):
@@ -90,6 +102,21 @@ def test_a_bad_version_leaves_the_one_before(things: Collection[Thing]) -> None:
 def test_a_line_that_is_no_event_says_nothing(things: Collection[Thing], line: bytes) -> None:
     assert things.event(line) == ""
     assert things.objects == {}
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_line_stops_a_watch(line: bytes) -> None:
+    pods = Collection("pods", read_pod)
+    with suppress(Expired):
+        assert isinstance(pods.event(line), str)
+    assert all(isinstance(pod, Pod) for pod in pods.objects.values())
+
+
+def test_an_object_nested_without_end_is_passed_over(things: Collection[Thing]) -> None:
+    deep = b'{"metadata":{"name":"a"},"size":1,"more":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    things.listed([msgspec.Raw(deep), raw("b", 1)])
+    things.event(b'{"type":"ADDED","object":' + deep + b"}")
+    assert things.objects == {"b": Thing(1)}
 
 
 def test_a_watch_that_is_over_says_so(things: Collection[Thing]) -> None:
