@@ -25,8 +25,10 @@ T = TypeVar("T", bound=np.generic)
 
 _FIRST_CAPACITY = 16
 
-# Parts of the candidates that filters made lately: a few roles or models. A mask of 5,000 is 5 KB.
+# Parts of the candidates that filters made lately: a few roles or models. A mask of 5,000 is 5 KB. A part
+# remembers a quarter as many parts of its own, at least one: no more than 64 for each filter of a profile.
 _REMEMBERED_PARTS = 16
+_FEWER_PARTS = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -260,14 +262,26 @@ class Candidates:
     `now` is the time of the decision in seconds. Arrays may show the pool's own columns, and refuse writing.
     """
 
-    __slots__ = ("_all_fresh_until", "_endpoints", "_index", "_labels", "_parts", "now", "slots")
+    __slots__ = (
+        "_all_fresh_until",
+        "_endpoints",
+        "_index",
+        "_labels",
+        "_most_parts",
+        "_parts",
+        "now",
+        "slots",
+    )
 
-    def __init__(self, endpoints: Endpoints, slots: Slots, now: float) -> None:
+    def __init__(
+        self, endpoints: Endpoints, slots: Slots, now: float, most_parts: int = _REMEMBERED_PARTS
+    ) -> None:
         self._endpoints = endpoints
         self.slots = slots
         self.now = now
         self._all_fresh_until = -math.inf
         self._labels: dict[str, list[str | None]] = {}
+        self._most_parts = most_parts
         self._parts: dict[bytes, Candidates] = {}
         # The first slots without a gap, as in a pool that nobody has left: a slice of a column needs no copy.
         count = len(slots)
@@ -309,9 +323,10 @@ class Candidates:
         key = mask.tobytes()
         kept = self._parts.get(key)
         if kept is None:
-            if len(self._parts) >= _REMEMBERED_PARTS:
+            if len(self._parts) >= self._most_parts:
                 self._parts.clear()
-            kept = self._parts[key] = Candidates(self._endpoints, self.slots[mask], self.now)
+            fewer = max(self._most_parts // _FEWER_PARTS, 1)
+            kept = self._parts[key] = Candidates(self._endpoints, self.slots[mask], self.now, fewer)
         kept.now = self.now
         return kept
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -292,6 +294,19 @@ class TestParts:
         for number in range(1, 100):
             everybody.only(np.arange(100) == number)
         assert everybody.only(first) is not part
+
+    def test_parts_of_parts_are_bounded(self) -> None:
+        everybody = store_of(*[load(number, 0.0) for number in range(20)]).candidates(None, NOW)
+        before = self._candidates_in_memory()
+        for one, two, three in product(range(10), repeat=3):
+            part = everybody.only(np.arange(20) != one).only(np.arange(19) != two)
+            assert len(part.only(np.arange(18) != three)) == 17
+        assert self._candidates_in_memory() - before < 200
+
+    @staticmethod
+    def _candidates_in_memory() -> int:
+        gc.collect()
+        return sum(isinstance(each, Candidates) for each in gc.get_objects())
 
     def test_a_part_gets_stale_sooner_as_the_whole_does(self) -> None:
         store = store_of(None, None)
