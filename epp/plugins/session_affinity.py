@@ -22,10 +22,12 @@ from epp.plugin import Context, Response
 from epp.types import InferenceRequest
 from epp.wire.messages import HeaderList
 
-# Sessions that one plugin remembers; at 300 bytes each that is 30 MB. The one unused for longest goes first.
+# Sessions that one plugin remembers; at 300 bytes each that is 30 MB, with the longest ids 250 MB. The one
+# unused for longest goes first.
 MAX_SESSIONS = 100_000
 
-# Longer ids are no sessions. The longest in use are tokens of a few hundred characters.
+# Longer ids are no sessions, and those of requests are not remembered. The longest in use are tokens of a few
+# hundred characters.
 MAX_ID_LENGTH = 1024
 
 # What llm-d's `agent-identity` looks at: the headers by which coding agents tell their sessions.
@@ -111,7 +113,7 @@ class _SessionAffinity:
         if not is_ours:
             return
         if self._carried:
-            if self.profile_name:
+            if self.profile_name and len(request.id) <= MAX_ID_LENGTH:
                 self._placed[request.id] = endpoint
                 _shrink(self._placed)
         elif session := self._session_id(request):

@@ -91,6 +91,14 @@ def test_a_profile_of_its_own() -> None:
     assert sticky.responded(asked, served) == (), "it is told once"
 
 
+def test_where_a_request_with_a_long_id_was_placed_is_not_remembered() -> None:
+    store = pool()
+    sticky = set_up(SessionAffinityFilter(profile_name="prefill"), store)
+    asked = request(request_id="x" * (MAX_ID_LENGTH + 1))
+    sticky.placed(asked, endpoint(store, 2), "prefill")
+    assert sticky.responded(asked, Response(endpoint(store, 0), {}, {})) == ()
+
+
 # Remembered by the picker --------------------------------------------------------------------------------
 
 
