@@ -141,21 +141,26 @@ class DataLayerEntry:
     )
 
 
+# What every priority band has.
+_BandBytes = Annotated[Quantity | None, Doc("bytes that may wait; default 1G")]
+_BandRequests = Annotated[Quantity | None, Doc("requests that may wait; default: no limit")]
+_FairnessPolicy = Annotated[
+    Name, _reference("fairness policy"), Doc("name of a fairness policy: which flow is next")
+]
+_OrderingPolicy = Annotated[
+    Name, _reference("ordering policy"), Doc("name of an ordering policy: which request of a flow is next")
+]
+
+
 @dataclass(frozen=True, slots=True)
 class DefaultBandEntry:
     """What counts for priorities that no band of their own has."""
 
     priority: Annotated[int | None, Doc("passed over")] = None
-    max_bytes: Annotated[Quantity | None, Doc("bytes that may wait; default 1G")] = None
-    max_requests: Annotated[Quantity | None, Doc("requests that may wait; default: no limit")] = None
-    fairness_policy_ref: Annotated[
-        Name, _reference("fairness policy"), Doc("name of a fairness policy: which flow is next")
-    ] = UNLISTED["fairness policy"]
-    ordering_policy_ref: Annotated[
-        Name,
-        _reference("ordering policy"),
-        Doc("name of an ordering policy: which request of a flow is next"),
-    ] = UNLISTED["ordering policy"]
+    max_bytes: _BandBytes = None
+    max_requests: _BandRequests = None
+    fairness_policy_ref: _FairnessPolicy = UNLISTED["fairness policy"]
+    ordering_policy_ref: _OrderingPolicy = UNLISTED["ordering policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +169,10 @@ class BandEntry:
 
     place: Place = field(compare=False)
     priority: Annotated[int, Range(-(2**31), 2**31 - 1), Doc("the priority of the objectives")]
-    max_bytes: Annotated[Quantity | None, Doc("bytes that may wait; default 1G")] = None
-    max_requests: Annotated[Quantity | None, Doc("requests that may wait; default: no limit")] = None
-    fairness_policy_ref: Annotated[
-        Name, _reference("fairness policy"), Doc("name of a fairness policy: which flow is next")
-    ] = UNLISTED["fairness policy"]
-    ordering_policy_ref: Annotated[
-        Name,
-        _reference("ordering policy"),
-        Doc("name of an ordering policy: which request of a flow is next"),
-    ] = UNLISTED["ordering policy"]
+    max_bytes: _BandBytes = None
+    max_requests: _BandRequests = None
+    fairness_policy_ref: _FairnessPolicy = UNLISTED["fairness policy"]
+    ordering_policy_ref: _OrderingPolicy = UNLISTED["ordering policy"]
 
 
 @dataclass(frozen=True, slots=True)
