@@ -253,7 +253,8 @@ def _is_counted(request: InferenceRequest) -> bool:
 def _log_request(event: str, request: InferenceRequest | None, **fields: object) -> None:
     """A line per request, which only `-v 3` asks for."""
     if request is not None:
-        fields = {"request_id": request.id, "model": request.body.model[:KEPT_CHARACTERS], **fields}
+        request_id, model = request.id[:KEPT_CHARACTERS], request.body.model[:KEPT_CHARACTERS]
+        fields = {"request_id": request_id, "model": model, **fields}
     _log.debug(event, extra={"fields": fields})
 
 

@@ -450,6 +450,13 @@ def test_a_log_line_per_request_says_nothing_of_its_content(caplog: pytest.LogCa
     assert not any("SECRET" in str(vars(record)) for record in caplog.records)
 
 
+def test_a_log_line_per_request_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    picker = Picker(load(0, 0.0))
+    with caplog.at_level(logging.DEBUG, "epp"):
+        place(picker, asks(body_of(prompt="x", model="m" * 5000), ("x-request-id", "i" * 5000)))
+    assert [len(str(record.__dict__["fields"])) < 1000 for record in caplog.records] == [True]
+
+
 def test_by_default_requests_leave_no_lines(caplog: pytest.LogCaptureFixture) -> None:
     picker = Picker(load(0, 0.0))
     with caplog.at_level(logging.INFO, "epp"):
