@@ -13,7 +13,8 @@ The way of a request, in the order to read the code:
 9. `epp.datastore`     what is known: endpoints as columns, objectives, rewrites, adapters, cached prefixes
 
 What feeds the datastore: `epp.sources` (which endpoints exist, by `epp.kubernetes` among others) and
-`epp.scrape` (how loaded they are).
+`epp.scrape` (how loaded they are). What replaces the configuration: `epp.live_config`, with the plugins of
+users that `epp.discovery` finds.
 Around it: `epp.app` puts the parts together, `epp.admin` and `epp.metrics` show them, `epp.config` reads
 flags and files, `epp.gateway` runs Envoy for `epp up`, `epp.sim` simulates servers, `epp.cli` is the door.
 """
