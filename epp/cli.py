@@ -14,6 +14,7 @@ USAGE = """epp: an endpoint picker for LLM inference gateways
   epp serve          the picker: answers Envoy's ext_proc on port 9002
   epp up             everything on this machine: Envoy, the picker, and simulated or real model servers
   epp sim            simulated vLLM servers
+  epp simulate       policies compared on a workload, in virtual time
   epp explain ID     why a request went where it did, by the request's id
   epp envoy-config   print the Envoy configuration that `epp up` uses
   epp config         check an EndpointPickerConfig, show what it comes to, print its JSON Schema
@@ -66,6 +67,8 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
             from epp.gateway.up import main as run
         case "sim":
             from epp.sim.main import main as run
+        case "simulate":
+            from epp.simulate.main import main as run
         case "explain":
             from epp.explain import main as run
         case "envoy-config":

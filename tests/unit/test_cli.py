@@ -9,7 +9,7 @@ import pytest
 
 from epp.cli import USAGE, main
 
-COMMANDS = ["serve", "up", "sim", "explain", "envoy-config", "config", "plugins"]
+COMMANDS = ["serve", "up", "sim", "simulate", "explain", "envoy-config", "config", "plugins"]
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"], []])

@@ -1,0 +1,1 @@
+"""Policies compared in virtual time: the real scheduler and datastore over many simulated engines."""

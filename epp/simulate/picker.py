@@ -1,0 +1,131 @@
+"""The picker in virtual time: the objects that serve, without the streams around them.
+
+Requests come parsed. What the director does with one is done here with the same policy, datastore, admission
+and cadence: admit, schedule, tell the observers, reserve, and give back at the end.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from epp.admission.shedding import Admission
+from epp.config.picker_config import PickerConfig
+from epp.config.settings import ServeSettings
+from epp.datastore.endpoints import Endpoint
+from epp.datastore.store import Datastore, Reservation
+from epp.plugin import Response
+from epp.scheduling.build import build_policy
+from epp.scrape.cadence import Cadence
+from epp.sim.tokens import TOKEN_BYTES
+from epp.simulate.workload import Arrival
+from epp.types import (
+    Api,
+    ControlHeaders,
+    EndpointSpec,
+    InferenceRequest,
+    LoadSample,
+    ParsedBody,
+    PoolSpec,
+    Prompt,
+    Snapshot,
+    Usage,
+)
+from epp.wire.messages import NO_METADATA
+
+BASE_MODEL = "base"
+
+_SERVE = ServeSettings()
+_PATH = "/v1/completions"
+_NO_PROMPT = Prompt()
+
+
+@dataclass(slots=True)
+class Placed:
+    """A request on its endpoint, until its answer is complete."""
+
+    request: InferenceRequest
+    reservation: Reservation
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is."""
+        return self.reservation.endpoint
+
+
+class VirtualPicker:
+    """One pool of endpoints `names` under one policy. Times are virtual seconds."""
+
+    def __init__(
+        self,
+        config: PickerConfig,
+        names: Sequence[str],
+        adapters: frozenset[str],
+        rng: random.Random,
+        scrape_interval: float = _SERVE.refresh_metrics_interval,
+    ) -> None:
+        self._rng = rng
+        self.store = Datastore()
+        # The addresses are never connected to; scheduling tells endpoints apart by them.
+        specs = tuple(EndpointSpec(name, "10.0.0.1", 8000 + n) for n, name in enumerate(names))
+        self.store.apply(Snapshot(PoolSpec("simulated"), specs))
+        self.policy = build_policy(config, self.store, _SERVE.metrics_staleness_threshold)
+        self.store.departed = self.policy.observers.left
+        self._admission = Admission(self.policy.detector)
+        self.cadence = Cadence(scrape_interval, rng)
+        for name in names:
+            self.cadence.add(name, 0.0)
+            self.store.models_listed(name, frozenset({BASE_MODEL}), adapters)
+
+    def requested(self, now: float) -> bool:
+        """A request came. True if that woke an idle pool: pages are due sooner than they were."""
+        return self.cadence.requested(now)
+
+    def place(self, arrival: Arrival, name: str, prompt: bytes, now: float) -> Placed:
+        """Finds the request called `name` an endpoint and reserves it. RequestError if it gets none."""
+        tokens = len(prompt) // TOKEN_BYTES
+        model = arrival.adapter or BASE_MODEL
+        body = ParsedBody(
+            Api.COMPLETIONS,
+            model,
+            stream=True,
+            max_tokens=arrival.output_tokens,
+            prompt=Prompt((memoryview(prompt),), tokens),
+        )
+        request = InferenceRequest(
+            name,
+            _PATH,
+            {},
+            body,
+            ControlHeaders(request_id=name),
+            model,
+            priority=arrival.priority,
+            size=len(prompt),
+            received_at=now,
+        )
+        candidates = self.store.candidates(None, now)
+        self._admission.admit(request, candidates)
+        decision = self.policy.scheduler.run(request, candidates, self._rng)
+        self.policy.observers.placed(request, decision)
+        request.body = msgspec.structs.replace(body, prompt=_NO_PROMPT)
+        return Placed(request, self.store.reserve(decision.picked[0], self.policy.load.tokens(body), model))
+
+    def answer_begins(self, placed: Placed, load: LoadSample, now: float) -> None:
+        """The headers of an answer came, and carried the endpoint's load."""
+        endpoint = placed.endpoint
+        self.store.answered(endpoint, load, self.cadence.answered(endpoint.spec.name, now), now)
+        if self.policy.observers.see_responses:
+            self.policy.observers.responded(placed.request, Response(endpoint, {}, NO_METADATA))
+
+    def answer_ended(self, placed: Placed, usage: Usage) -> None:
+        """An answer is complete: gives back what the request held."""
+        placed.reservation.release()
+        if self.policy.observers.see_usage:
+            self.policy.observers.used(placed.request, usage)
+
+    def page_came(self, name: str, load: LoadSample, now: float) -> None:
+        """The metrics page of an endpoint came."""
+        self.store.scraped(name, load, self.cadence.succeeded(name, now), now)

@@ -1,0 +1,108 @@
+"""The policies that `epp simulate` knows by name, and those in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from epp.config.catalogue import Catalogue, PluginType
+from epp.config.document import read_text
+from epp.config.picker import load_picker_config
+from epp.config.picker_config import PickerConfig
+from epp.datastore.endpoints import Candidates, Floats
+from epp.plugins.registry import catalogue, kinds_of
+from epp.scheduling.default import DEFAULT_TEXT
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+_HEAD = "apiVersion: inference.networking.x-k8s.io/v1alpha1\nkind: EndpointPickerConfig\n"
+
+
+@dataclass
+class RoundRobinPicker:
+    """Picks endpoints in turn; a yardstick, and no plugin of the picker that serves."""
+
+    _turn: int = field(init=False, repr=False, default=-1)
+
+    def pick(self, totals: Floats, endpoints: Candidates, rng: random.Random) -> Sequence[int]:
+        """The one after the one before."""
+        self._turn += 1
+        return (self._turn % len(totals),)
+
+
+_ROUND_ROBIN = PluginType("round-robin-picker", RoundRobinPicker, kinds_of(RoundRobinPicker))
+
+# `reference` is the profile that v1.5 of the reference has built in, and `reference-1.0` that of v1.0.1's
+# charts, both with the reference's way to cut prompts: 256 blocks of 64 bytes, 16 tokens, and no more.
+# `sticky-until-saturated` is llm-d's recommendation, with the defaults of its plugins.
+BUILT_IN: Mapping[str, str] = {
+    "default": DEFAULT_TEXT,
+    "random": _HEAD
+    + """\
+plugins: [{type: random-picker}]
+schedulingProfiles:
+- {name: random, plugins: [{pluginRef: random-picker}]}
+""",
+    "round-robin": _HEAD
+    + """\
+plugins: [{type: round-robin-picker}]
+schedulingProfiles:
+- {name: round-robin, plugins: [{pluginRef: round-robin-picker}]}
+""",
+    "least-requests": _HEAD
+    + """\
+plugins: [{type: active-request-scorer}]
+schedulingProfiles:
+- {name: least-requests, plugins: [{pluginRef: active-request-scorer}]}
+""",
+    "reference": _HEAD
+    + """\
+plugins:
+- type: queue-scorer
+- type: kv-cache-utilization-scorer
+- {type: prefix-cache-scorer, parameters: {blockSizeTokens: 16}}
+schedulingProfiles:
+- name: reference
+  plugins:
+  - {pluginRef: queue-scorer, weight: 2}
+  - {pluginRef: kv-cache-utilization-scorer, weight: 2}
+  - {pluginRef: prefix-cache-scorer, weight: 3}
+""",
+    "reference-1.0": _HEAD
+    + """\
+plugins:
+- type: queue-scorer
+- type: kv-cache-utilization-scorer
+- {type: prefix-cache-scorer, parameters: {blockSizeTokens: 16}}
+schedulingProfiles:
+- name: reference-1.0
+  plugins:
+  - {pluginRef: queue-scorer}
+  - {pluginRef: kv-cache-utilization-scorer}
+  - {pluginRef: prefix-cache-scorer}
+""",
+    "sticky-until-saturated": _HEAD
+    + """\
+plugins:
+- type: prefix-cache-affinity-filter
+- type: token-load-scorer
+- type: max-score-picker
+schedulingProfiles:
+- name: sticky-until-saturated
+  plugins:
+  - {pluginRef: prefix-cache-affinity-filter}
+  - {pluginRef: token-load-scorer}
+  - {pluginRef: max-score-picker}
+""",
+}
+
+
+def load_policy(name: str, users: Iterable[PluginType] = ()) -> PickerConfig:
+    """The policy of this name, or in the file of this name. ConfigError with every fault in it."""
+    types: Catalogue = catalogue([_ROUND_ROBIN, *users])
+    given = BUILT_IN.get(name)
+    return load_picker_config(read_text(Path(name), name) if given is None else given, name, types)

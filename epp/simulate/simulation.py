@@ -1,0 +1,251 @@
+"""The event loop in virtual time: arrivals, steps of engines, metrics pages, and answers that begin.
+
+The events of one moment come in this order: arrivals, so that requests that come together share a first step;
+what the picker is told; steps. Nothing reads a clock, and all chance comes from the seed, so that equal input
+gives equal output.
+
+A page is a picture of the engine when it is asked for, and comes `lag` later. The load that rides on an
+answer is that of the engine before the request, as with vLLM, which sends the headers before the first token.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Protocol
+
+from epp.errors import RequestError
+from epp.sim.engine import EngineConfig, EngineCounters, StepResult
+from epp.sim.kvcache import chained_hashes
+from epp.sim.sequence import Sequence, SimRequest
+from epp.simulate.picker import Placed, VirtualPicker
+from epp.simulate.workload import Arrival, Piece, text
+from epp.types import LoadSample, Usage
+
+# Seconds from an engine's state to the picker: a page costs a vLLM server 8 to 20 ms (epp.scrape.cadence).
+LAG = 0.01
+
+# Called this often with the time and the requests that are over.
+_PROGRESS_EVENTS = 20_000
+
+
+class Server(Protocol):
+    """What the loop needs of an engine: see `epp.sim.engine.Engine`."""
+
+    config: EngineConfig
+    counters: EngineCounters
+
+    @property
+    def waiting(self) -> int:
+        """Requests queued."""
+
+    @property
+    def running(self) -> int:
+        """Requests in the batch."""
+
+    @property
+    def kv_usage(self) -> float:
+        """0..1 of the KV blocks."""
+
+    @property
+    def active_adapters(self) -> tuple[str, ...]:
+        """Adapters with requests that have output."""
+
+    def submit(self, request: SimRequest, now: float) -> Sequence:
+        """Queues a request; ValueError if it could never run."""
+
+    def step(self, now: float) -> StepResult:
+        """Ends the step under way and begins the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A request with its whole answer."""
+
+    arrival: Arrival
+    server: str
+    sequence: Sequence
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of all requests. Times in virtual seconds."""
+
+    done: list[Done] = field(default_factory=list)
+    refused: list[Arrival] = field(default_factory=list)  # by the picker: shed, or no endpoint
+    impossible: list[Arrival] = field(default_factory=list)  # by the engine: longer than its KV cache
+    ended_at: float = 0.0
+    events: int = 0
+
+
+class _Kind(IntEnum):
+    """Of an event; the order within one moment."""
+
+    ARRIVAL = 0
+    ANSWER = 1
+    PAGE_CAME = 2
+    PAGE_DUE = 3
+    STEP = 4
+
+
+class Simulation:
+    """`arrivals` on `servers` under one picker, once. `progress` is told the time and the requests over."""
+
+    def __init__(
+        self,
+        picker: VirtualPicker,
+        servers: Mapping[str, Server],
+        arrivals: Iterable[Arrival],
+        *,
+        lag: float = LAG,
+        progress: Callable[[float, int], object] = lambda now, over: None,
+    ) -> None:
+        self._picker = picker
+        self._servers = servers
+        self._arrivals: Iterator[Arrival] = iter(arrivals)
+        self._lag = lag
+        self._progress = progress
+        self._events: list[tuple[float, int, int, Any]] = []
+        self._order = itertools.count()
+        self._stepping: set[str] = set()
+        self._pages: dict[str, float] = {}  # when the next page of each endpoint is asked for
+        self._placed: dict[str, tuple[Placed, Arrival]] = {}
+        self._open = True  # more arrivals are to come
+        self.outcome = Outcome()
+
+    def run(self) -> Outcome:
+        """Runs until every request is over."""
+        for name in self._servers:
+            self._ask_page(name)
+        self._expect_arrival()
+        handlers: tuple[Callable[[float, Any], None], ...] = (
+            self._arrive,
+            self._answer,
+            self._page_came,
+            self._page_due,
+            self._step,
+        )
+        outcome, events, pop = self.outcome, self._events, heapq.heappop
+        while self._open or self._placed:
+            now, kind, _, what = pop(events)
+            handlers[kind](now, what)
+            outcome.events += 1
+            if not outcome.events % _PROGRESS_EVENTS:
+                self._progress(now, len(outcome.done) + len(outcome.refused) + len(outcome.impossible))
+        return outcome
+
+    def _push(self, at: float, kind: _Kind, what: object) -> None:
+        heapq.heappush(self._events, (at, kind, next(self._order), what))
+
+    # Requests --------------------------------------------------------------------------------------------
+
+    def _expect_arrival(self) -> None:
+        arrival = next(self._arrivals, None)
+        if arrival is None:
+            self._open = False
+        else:
+            self._push(arrival.at, _Kind.ARRIVAL, arrival)
+
+    def _arrive(self, now: float, arrival: Arrival) -> None:
+        self._expect_arrival()
+        if self._picker.requested(now):
+            for server in self._servers:
+                self._ask_page(server)
+        name, prompt = str(next(self._order)), text(arrival.prompt)
+        try:
+            placed = self._picker.place(arrival, name, prompt, now)
+        except RequestError:
+            self.outcome.refused.append(arrival)
+            return
+        self._submit(name, placed, arrival, prompt, now)
+
+    def _submit(self, name: str, placed: Placed, arrival: Arrival, prompt: bytes, now: float) -> None:
+        endpoint = placed.endpoint.spec.name
+        server = self._servers[endpoint]
+        load = LoadSample(server.waiting, None, server.kv_usage)
+        request = _sim_request(name, arrival, prompt, server.config.block_size)
+        try:
+            server.submit(request, now)
+        except ValueError:
+            placed.reservation.release()
+            self.outcome.impossible.append(arrival)
+            return
+        self._placed[name] = (placed, arrival)
+        self._push(now + self._lag, _Kind.ANSWER, (name, load))
+        if endpoint not in self._stepping:
+            self._stepping.add(endpoint)
+            self._push(now, _Kind.STEP, endpoint)
+
+    def _answer(self, now: float, news: tuple[str, LoadSample]) -> None:
+        name, load = news
+        if name in self._placed:
+            self._picker.answer_begins(self._placed[name][0], load, now)
+
+    def _step(self, now: float, name: str) -> None:
+        result = self._servers[name].step(now)
+        for sequence in result.finished:
+            self._finish(sequence, name, now)
+        if result.ends_at is None:
+            self._stepping.discard(name)
+        else:
+            self._push(result.ends_at, _Kind.STEP, name)
+
+    def _finish(self, sequence: Sequence, server: str, now: float) -> None:
+        request = sequence.request
+        placed, arrival = self._placed.pop(request.id)
+        usage = Usage(request.prompt_tokens, sequence.produced, sequence.cached_tokens)
+        self._picker.answer_ended(placed, usage)
+        self.outcome.done.append(Done(arrival, server, sequence))
+        self.outcome.ended_at = now
+
+    # Metrics pages ---------------------------------------------------------------------------------------
+
+    def _ask_page(self, name: str) -> None:
+        """Asks when the page is due, which may be sooner than was said before."""
+        due = self._picker.cadence.due(name)
+        if self._pages.get(name) != due:
+            self._pages[name] = due
+            self._push(due, _Kind.PAGE_DUE, name)
+
+    def _page_due(self, now: float, name: str) -> None:
+        if self._pages.get(name) != now:
+            return  # it was asked for sooner
+        cadence = self._picker.cadence
+        if cadence.due(name) > now:  # an answer told the load meanwhile
+            self._ask_page(name)
+            return
+        del self._pages[name]
+        cadence.started(name, now)
+        self._push(now + self._lag, _Kind.PAGE_CAME, (name, _page(self._servers[name])))
+
+    def _page_came(self, now: float, news: tuple[str, LoadSample]) -> None:
+        name, load = news
+        self._picker.page_came(name, load, now)
+        self._ask_page(name)
+
+
+def _sim_request(name: str, arrival: Arrival, prompt: bytes, block_size: int) -> SimRequest:
+    answered = prompt + text([Piece(arrival.answer, arrival.output_tokens)])
+    return SimRequest(
+        name,
+        sum(piece.tokens for piece in arrival.prompt),
+        arrival.output_tokens,
+        chained_hashes(answered, block_size, salt=arrival.adapter),
+        arrival.adapter,
+    )
+
+
+def _page(server: Server) -> LoadSample:
+    config = server.config
+    return LoadSample(
+        server.waiting,
+        server.running,
+        server.kv_usage,
+        config.block_size,
+        config.num_blocks,
+        config.max_loras,
+        frozenset(server.active_adapters),
+    )
