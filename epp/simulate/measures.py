@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from epp.sim.sequence import Sequence as Served
 from epp.simulate.simulation import Done, Outcome, Server
 
 QUANTILES = (50, 90, 99)
@@ -44,20 +43,20 @@ class Measures:
 
 def measure(outcome: Outcome, servers: Mapping[str, Server], slo: Slo) -> Measures:
     """The numbers of a run that is over."""
-    served = [done.sequence for done in outcome.done]
+    served = outcome.done
     counters = [server.counters for server in servers.values()]
     duration = outcome.ended_at
     asked = len(served) + len(outcome.refused) + len(outcome.impossible)
-    good = sum(_is_good(sequence, slo) for sequence in served)
+    good = sum(_is_good(done, slo) for done in served)
     return Measures(
         done=len(served),
         duration=duration,
         ttft=_quantiles(map(_ttft, served)),
-        tpot=_quantiles(_tpot(sequence) for sequence in served if sequence.produced > 1),
+        tpot=_quantiles(_tpot(done) for done in served if done.output_tokens > 1),
         in_slo=_ratio(good, asked),
         goodput=_ratio(good, duration),
         requests_per_second=_ratio(len(served), duration),
-        output_tokens_per_second=_ratio(sum(sequence.produced for sequence in served), duration),
+        output_tokens_per_second=_ratio(sum(done.output_tokens for done in served), duration),
         prefix_hit_rate=_ratio(sum(c.prefix_hits for c in counters), sum(c.prefix_queries for c in counters)),
         preemptions=sum(c.preemptions for c in counters),
         adapter_loads=sum(c.adapter_loads for c in counters),
@@ -67,26 +66,22 @@ def measure(outcome: Outcome, servers: Mapping[str, Server], slo: Slo) -> Measur
     )
 
 
-def _ttft(sequence: Served) -> float:
-    assert sequence.first_token_at is not None  # it is finished
-    return sequence.first_token_at - sequence.arrived_at
+def _ttft(done: Done) -> float:
+    return done.first_token_at - done.arrived_at
 
 
-def _tpot(sequence: Served) -> float:
-    assert sequence.first_token_at is not None
-    assert sequence.last_token_at is not None
-    return (sequence.last_token_at - sequence.first_token_at) / (sequence.produced - 1)
+def _tpot(done: Done) -> float:
+    return (done.last_token_at - done.first_token_at) / (done.output_tokens - 1)
 
 
-def _is_good(sequence: Served, slo: Slo) -> bool:
-    return _ttft(sequence) <= slo.ttft and (sequence.produced == 1 or _tpot(sequence) <= slo.tpot)
+def _is_good(done: Done, slo: Slo) -> bool:
+    return _ttft(done) <= slo.ttft and (done.output_tokens == 1 or _tpot(done) <= slo.tpot)
 
 
 def _imbalance(done: Iterable[Done], servers: Sequence[str]) -> float:
     seconds = dict.fromkeys(servers, 0.0)
     for each in done:
-        assert each.sequence.last_token_at is not None
-        seconds[each.server] += each.sequence.last_token_at - each.sequence.arrived_at
+        seconds[each.server] += each.last_token_at - each.arrived_at
     return _ratio(max(seconds.values()) * len(seconds), sum(seconds.values()))
 
 

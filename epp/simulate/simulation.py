@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from epp.errors import RequestError
 from epp.sim.engine import EngineConfig, EngineCounters, StepResult
@@ -61,13 +61,15 @@ class Server(Protocol):
         """Ends the step under way and begins the next."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A request with its whole answer."""
+class Done(NamedTuple):
+    """A request with its whole answer: times, and no prompt, of which a run has gigabytes."""
 
-    arrival: Arrival
     server: str
-    sequence: Sequence
+    arrived_at: float
+    first_token_at: float
+    last_token_at: float
+    output_tokens: int
+    cached_tokens: int  # of the prompt
 
 
 @dataclass(slots=True)
@@ -112,7 +114,7 @@ class Simulation:
         self._order = itertools.count()
         self._stepping: set[str] = set()
         self._pages: dict[str, float] = {}  # when the next page of each endpoint is asked for
-        self._placed: dict[str, tuple[Placed, Arrival]] = {}
+        self._placed: dict[str, Placed] = {}
         self._open = True  # more arrivals are to come
         self.outcome = Outcome()
 
@@ -173,7 +175,7 @@ class Simulation:
             placed.reservation.release()
             self.outcome.impossible.append(arrival)
             return
-        self._placed[name] = (placed, arrival)
+        self._placed[name] = placed
         self._push(now + self._lag, _Kind.ANSWER, (name, load))
         if endpoint not in self._stepping:
             self._stepping.add(endpoint)
@@ -182,7 +184,7 @@ class Simulation:
     def _answer(self, now: float, news: tuple[str, LoadSample]) -> None:
         name, load = news
         if name in self._placed:
-            self._picker.answer_begins(self._placed[name][0], load, now)
+            self._picker.answer_begins(self._placed[name], load, now)
 
     def _step(self, now: float, name: str) -> None:
         result = self._servers[name].step(now)
@@ -195,10 +197,20 @@ class Simulation:
 
     def _finish(self, sequence: Sequence, server: str, now: float) -> None:
         request = sequence.request
-        placed, arrival = self._placed.pop(request.id)
+        placed = self._placed.pop(request.id)
         usage = Usage(request.prompt_tokens, sequence.produced, sequence.cached_tokens)
         self._picker.answer_ended(placed, usage)
-        self.outcome.done.append(Done(arrival, server, sequence))
+        assert sequence.first_token_at is not None  # it is finished
+        self.outcome.done.append(
+            Done(
+                server,
+                sequence.arrived_at,
+                sequence.first_token_at,
+                now,
+                sequence.produced,
+                sequence.cached_tokens,
+            )
+        )
         self.outcome.ended_at = now
 
     # Metrics pages ---------------------------------------------------------------------------------------

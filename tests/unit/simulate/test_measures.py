@@ -7,7 +7,6 @@ from math import isnan
 import pytest
 
 from epp.sim.engine import Engine, EngineConfig
-from epp.sim.sequence import Sequence, SimRequest
 from epp.simulate.measures import Slo, measure
 from epp.simulate.simulation import Done, Outcome
 from epp.simulate.workload import Arrival
@@ -16,8 +15,7 @@ SLO = Slo(ttft=1.0, tpot=0.1)
 
 
 def done(server: str, arrived: float, first: float, last: float, tokens: int) -> Done:
-    sequence = Sequence(SimRequest("id", 10, tokens), arrived, arrived, first, last, produced=tokens)
-    return Done(Arrival(arrived, (), tokens, ""), server, sequence)
+    return Done(server, arrived, first, last, tokens, cached_tokens=0)
 
 
 def shed(priority: int) -> Arrival:

@@ -26,7 +26,7 @@ def poisson(rate: float, requests: int, seed: int, prompt: int = 1) -> Iterator[
 
 
 def mean_response(outcome: Outcome) -> float:
-    times = [done.sequence.last_token_at - done.sequence.arrived_at for done in outcome.done]  # type: ignore[operator]
+    times = [done.last_token_at - done.arrived_at for done in outcome.done]
     return sum(times) / len(times)
 
 
@@ -101,11 +101,9 @@ def test_a_request_alone_takes_its_prefill_and_its_decode_steps() -> None:
     outcome = Simulation(picker(["a"]), {"a": Engine(config)}, [arrival]).run()
     (done,) = outcome.done
     step = config.step_time.step_seconds
-    assert done.sequence.first_token_at == pytest.approx(1.0 + step(0, 0, [(1000, 0)]))
-    assert done.sequence.last_token_at == pytest.approx(
-        1.0 + step(0, 0, [(1000, 0)]) + step(1, 1001) + step(1, 1002)
-    )
-    assert outcome.ended_at == done.sequence.last_token_at
+    assert done.first_token_at == pytest.approx(1.0 + step(0, 0, [(1000, 0)]))
+    assert done.last_token_at == pytest.approx(1.0 + step(0, 0, [(1000, 0)]) + step(1, 1001) + step(1, 1002))
+    assert outcome.ended_at == done.last_token_at
 
 
 def two_engines(policy: str, arrivals: list[Arrival], seed: int = 1) -> tuple[Outcome, VirtualPicker]:
@@ -114,8 +112,8 @@ def two_engines(policy: str, arrivals: list[Arrival], seed: int = 1) -> tuple[Ou
     return Simulation(chosen, {name: Engine(EngineConfig()) for name in names}, arrivals).run(), chosen
 
 
-def trail(outcome: Outcome) -> list[tuple[str, float | None]]:
-    return [(done.server, done.sequence.last_token_at) for done in outcome.done]
+def trail(outcome: Outcome) -> list[tuple[str, float]]:
+    return [(done.server, done.last_token_at) for done in outcome.done]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another() -> None:
@@ -136,7 +134,7 @@ def test_a_prompt_goes_where_its_prefix_is_and_what_it_held_is_given_back() -> N
     arrivals = [Arrival(float(n), (Piece("shared", 3000), Piece(f"{n}", 100)), 5, f"{n}") for n in range(6)]
     outcome, chosen = two_engines("default", arrivals)
     assert len({done.server for done in outcome.done}) == 1
-    assert [done.sequence.cached_tokens for done in outcome.done] == [0] + [2992] * 5
+    assert [done.cached_tokens for done in outcome.done] == [0] + [2992] * 5
     assert chosen.store.endpoints.in_flight.sum() == 0
 
 
@@ -147,7 +145,7 @@ def test_an_answer_is_a_prefix_of_the_next_turn() -> None:
         Arrival(5.0, (opening, Piece("first answer", 160), Piece("more", 16)), 1, "second answer"),
     ]
     outcome, _ = two_engines("default", arrivals)
-    assert outcome.done[1].sequence.cached_tokens == 464  # the answer's last token was never computed on
+    assert outcome.done[1].cached_tokens == 464  # the answer's last token was never computed on
 
 
 def test_sheddable_requests_are_refused_when_the_pool_is_full() -> None:
