@@ -16,5 +16,6 @@ What feeds the datastore: `epp.sources` (which endpoints exist, by `epp.kubernet
 `epp.scrape` (how loaded they are). What replaces the configuration: `epp.live_config`, with the plugins of
 users that `epp.discovery` finds.
 Around it: `epp.app` puts the parts together, `epp.admin` and `epp.metrics` show them, `epp.config` reads
-flags and files, `epp.gateway` runs Envoy for `epp up`, `epp.sim` simulates servers, `epp.cli` is the door.
+flags and files, `epp.gateway` runs Envoy for `epp up`, `epp.sim` simulates servers and `epp.simulate` whole
+pools in virtual time, `epp.cli` is the door.
 """
