@@ -12,9 +12,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
-from epp.admission.shedding import Admission
 from epp.datastore.endpoints import Endpoint
 from epp.datastore.store import Datastore
 from epp.errors import NoEndpointError, RequestError
@@ -26,11 +23,12 @@ from epp.parse.headers import CONTROL_HEADERS, REQUEST_ID, read_controls
 from epp.parse.model_name import replace_model
 from epp.parse.request import model_span
 from epp.placement import Placement
+from epp.placer import Placer
 from epp.scheduling.decision import KEPT_CHARACTERS, Decision, DecisionLog
 from epp.scheduling.explain import endpoint_scores
 from epp.scheduling.policy import Policy
 from epp.scrape import load_header
-from epp.types import Api, InferenceRequest, LoadSample, ParsedBody, Prompt
+from epp.types import Api, InferenceRequest, LoadSample, ParsedBody
 from epp.wire.messages import HeaderList, HeaderMutation, MetadataMap
 
 _log = logging.getLogger(__name__)
@@ -40,8 +38,6 @@ _PATH_HEADERS = ("x-original-path", "x-forwarded-path")
 
 # The body-based router's word for the model: all there is where the body is not seen before placing.
 _MODEL_HEADER = "x-gateway-model-name"
-
-_FORGOTTEN = Prompt()
 
 _CONTROL_HEADERS = frozenset(CONTROL_HEADERS)
 _ASKS_LOAD: HeaderList = ((load_header.REQUEST_HEADER, "TEXT"),)
@@ -92,13 +88,9 @@ class Director:
 
     def use(self, policy: Policy) -> None:
         """Requests are placed by `policy` from now on; those that are placed already go on."""
-        self._policy = policy
-        self._scheduler = policy.scheduler
-        self._admission = Admission(policy.detector)
+        self._placer = Placer(self._store, policy, self._rng)
         self._parser = policy.parser
-        self._tokens = policy.load.tokens
         self._observers = policy.observers
-        self._store.departed = policy.observers.left
 
     async def place(self, asked: Place, received_at: float) -> Placement:
         """Finds the request an endpoint and reserves it. Raises RequestError if it cannot have one."""
@@ -127,7 +119,7 @@ class Director:
         if placement.finished:
             return
         placement.finished = True
-        placement.reservation.release()
+        placement.give_back()
         request, outcome = placement.request, placement.outcome
         self.metrics.body_passed("response", outcome.response_bytes)
         if _is_counted(request):
@@ -186,11 +178,7 @@ class Director:
     def _decide(self, request: InferenceRequest) -> Decision:
         started = self.clock()
         try:
-            candidates = self._store.candidates(request.subset, started)
-            if not len(candidates):
-                raise NoEndpointError("failed to find endpoint candidates for serving the request")
-            self._admission.admit(request, candidates)
-            decision = self._scheduler.run(request, candidates, self._rng)
+            decision = self._placer.decide(request, started)
         except NoEndpointError:
             self.metrics.scheduling_failed(request.target_model)
             raise
@@ -199,10 +187,7 @@ class Director:
 
     def _take(self, asked: Place, request: InferenceRequest, decision: Decision) -> Placement:
         mutation = _request_mutation(request, decision)
-        body, tokens = _request_body(asked, request), self._tokens(request.body)
-        self._observers.placed(request, decision)
-        # The placement lives as long as the answer takes, and the prompt's views would hold the whole body.
-        request.body = msgspec.structs.replace(request.body, prompt=_FORGOTTEN)
+        body = _request_body(asked, request)
         self._decisions.add(request, decision)
         if _log.isEnabledFor(logging.DEBUG):
             _log_request("placed", request, destination=decision.destination)
@@ -211,15 +196,14 @@ class Director:
                 request.body.model, request.target_model, request.priority, request.size
             )
         self.metrics.body_passed("request", request.size)
-        # Last, because nobody would give it back if a step after it failed.
-        reservation = self._store.reserve(decision.picked[0], tokens, request.target_model)
+        metadata, usage_reader = self._metadata(decision), self._parser.usage_reader()
         return Placement(
             request,
             decision,
-            reservation,
-            metadata=self._metadata(decision),
+            self._placer.take(request, decision),
+            metadata=metadata,
             observers=self._observers,
-            usage_reader=self._parser.usage_reader(),
+            usage_reader=usage_reader,
             request_mutation=mutation,
             request_body=body,
             clock=self.clock,

@@ -89,7 +89,8 @@ class Placement:
 
     def response_headers(self, headers: HeaderList, context: Context) -> HeaderMutation:
         """Reads status, server and load; takes the load out if the client did not ask for it."""
-        told, outcome = dict(headers).get, self.outcome
+        by_name, outcome = dict(headers), self.outcome
+        told = by_name.get
         status = told(":status", "")
         outcome.status = int(status) if len(status) == _STATUS_DIGITS and status.isdecimal() else 0
         if told("content-encoding", "identity") != "identity":
@@ -105,7 +106,7 @@ class Placement:
             if self._asked_load:
                 mutation = _TAKE_LOAD_OUT
         if self._observers.see_responses or EXPLAIN in self.request.headers:
-            added = self._added_headers(Response(server, dict(headers), context.metadata))
+            added = self._added_headers(Response(server, by_name, context.metadata))
             mutation = HeaderMutation(added, mutation.remove)
         return mutation
 
@@ -119,7 +120,9 @@ class Placement:
         """Counts tokens and writes the model's name back."""
         outcome = self.outcome
         if outcome.first_piece_at is None and data:
-            outcome.first_piece_at = self._clock()
+            now = outcome.first_piece_at = self._clock()
+            if outcome.streams and self._observers.see_first_tokens:
+                self._observers.first_token(self.request, self.reservation.endpoint, now)
         outcome.response_bytes += len(data)
         if self._usage_reader is not None:
             self._usage_reader.feed(data)
@@ -135,6 +138,12 @@ class Placement:
         if usage is None or not self._observers.see_usage:
             return NO_METADATA
         return self._observers.used(self.request, usage)
+
+    def give_back(self) -> None:
+        """The request is over, however it ended."""
+        self.reservation.release()
+        if self._observers.see_ends:
+            self._observers.ended(self.request, self.reservation.endpoint, self._clock())
 
     def _served_by(self, address: str) -> Endpoint | None:
         """The endpoint that answers, after Envoy's retries; the reservation follows it.

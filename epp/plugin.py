@@ -45,6 +45,15 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Explained(Protocol):
+    """A scorer whose scores come of quantities that decisions should show."""
+
+    @property
+    def terms(self) -> Mapping[str, Floats]:
+        """What the latest scores were made of: names that tell the unit, one value for each candidate."""
+
+
+@runtime_checkable
 class Picker(Protocol):
     """Chooses by the weighted sum of the scores."""
 
@@ -153,11 +162,27 @@ class ResponseObserver(Protocol):
 
 
 @runtime_checkable
+class FirstTokenObserver(Protocol):
+    """Wants to know when streamed answers begin."""
+
+    def first_token(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        """The first piece of the answer's body came from `endpoint` at `now` seconds."""
+
+
+@runtime_checkable
 class UsageObserver(Protocol):
     """Wants to know what an answer used, and may tell Envoy of it."""
 
     def used(self, request: InferenceRequest, usage: Usage) -> MetadataMap:
         """The answer is complete; dynamic metadata to send with its end."""
+
+
+@runtime_checkable
+class EndObserver(Protocol):
+    """Keeps something per request, and lets go of it when the request is over."""
+
+    def ended(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        """A placed request is over, however it ended; it was last on `endpoint`. Told once for each."""
 
 
 @runtime_checkable

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from epp.datastore.endpoints import Endpoint
 from epp.plugin import (
     UNWATCHED,
     DepartureObserver,
+    EndObserver,
+    FirstTokenObserver,
     PlacementObserver,
     Response,
     ResponseObserver,
@@ -40,6 +43,10 @@ class Observers:
         self._usages = [
             (each, each.plugin.used) for each in plugins if isinstance(each.plugin, UsageObserver)
         ]
+        self._first_tokens = [
+            (each, each.plugin.first_token) for each in plugins if isinstance(each.plugin, FirstTokenObserver)
+        ]
+        self._ends = [(each, each.plugin.ended) for each in plugins if isinstance(each.plugin, EndObserver)]
         self._departures = [
             (each, each.plugin.left) for each in plugins if isinstance(each.plugin, DepartureObserver)
         ]
@@ -47,6 +54,8 @@ class Observers:
         # Known beforehand, so that where nobody looks nothing is prepared to be looked at.
         self.see_responses = bool(self._responses)
         self.see_usage = bool(self._usages)
+        self.see_first_tokens = bool(self._first_tokens)
+        self.see_ends = bool(self._ends)
 
     def __repr__(self) -> str:
         return f"<Observers {len(self._placements)} of placements, {len(self._responses)} of responses>"
@@ -80,6 +89,22 @@ class Observers:
             except Exception as error:
                 self._misbehaved(observer, error)
         return metadata
+
+    def first_token(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        """A streamed answer begins."""
+        for observer, tell in self._first_tokens:
+            try:
+                tell(request, endpoint, now)
+            except Exception as error:
+                self._misbehaved(observer, error)
+
+    def ended(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        """A request is over."""
+        for observer, tell in self._ends:
+            try:
+                tell(request, endpoint, now)
+            except Exception as error:
+                self._misbehaved(observer, error)
 
     def left(self, slot: int) -> None:
         """The endpoint at `slot` left the pool."""

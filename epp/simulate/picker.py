@@ -1,7 +1,7 @@
 """The picker in virtual time: the objects that serve, without the streams around them.
 
-Requests come parsed. What the director does with one is done here with the same policy, datastore, admission
-and cadence: admit, schedule, tell the observers, reserve, and give back at the end.
+Requests come parsed. What the director does with one is done here by the same placer, policy, datastore and
+cadence; what an answer tells, it tells here.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from epp.admission.shedding import Admission
 from epp.config.picker_config import PickerConfig
 from epp.config.settings import ServeSettings
 from epp.datastore.endpoints import Endpoint
 from epp.datastore.store import Datastore, Reservation
+from epp.placer import Placer
 from epp.plugin import Response
 from epp.scheduling.build import build_policy
 from epp.scrape.cadence import Cadence
@@ -40,7 +38,6 @@ BASE_MODEL = "base"
 
 _SERVE = ServeSettings()
 _PATH = "/v1/completions"
-_NO_PROMPT = Prompt()
 
 
 @dataclass(slots=True)
@@ -67,14 +64,12 @@ class VirtualPicker:
         rng: random.Random,
         scrape_interval: float = _SERVE.refresh_metrics_interval,
     ) -> None:
-        self._rng = rng
         self.store = Datastore()
         # The addresses are never connected to; scheduling tells endpoints apart by them.
         specs = tuple(EndpointSpec(name, "10.0.0.1", 8000 + n) for n, name in enumerate(names))
         self.store.apply(Snapshot(PoolSpec("simulated"), specs))
         self.policy = build_policy(config, self.store, _SERVE.metrics_staleness_threshold)
-        self.store.departed = self.policy.observers.left
-        self._admission = Admission(self.policy.detector)
+        self._placer = Placer(self.store, self.policy, rng)
         self.cadence = Cadence(scrape_interval, rng)
         for name in names:
             self.cadence.add(name, 0.0)
@@ -106,12 +101,8 @@ class VirtualPicker:
             size=len(prompt),
             received_at=now,
         )
-        candidates = self.store.candidates(None, now)
-        self._admission.admit(request, candidates)
-        decision = self.policy.scheduler.run(request, candidates, self._rng)
-        self.policy.observers.placed(request, decision)
-        request.body = msgspec.structs.replace(body, prompt=_NO_PROMPT)
-        return Placed(request, self.store.reserve(decision.picked[0], self.policy.load.tokens(body), model))
+        decision = self._placer.decide(request, now)
+        return Placed(request, self._placer.take(request, decision))
 
     def answer_begins(self, placed: Placed, load: LoadSample, now: float) -> None:
         """The headers of an answer came, and carried the endpoint's load."""
@@ -120,9 +111,16 @@ class VirtualPicker:
         if self.policy.observers.see_responses:
             self.policy.observers.responded(placed.request, Response(endpoint, {}, NO_METADATA))
 
-    def answer_ended(self, placed: Placed, usage: Usage) -> None:
+    def first_token(self, placed: Placed, now: float) -> None:
+        """The first piece of an answer's stream came."""
+        if self.policy.observers.see_first_tokens:
+            self.policy.observers.first_token(placed.request, placed.endpoint, now)
+
+    def answer_ended(self, placed: Placed, usage: Usage, now: float) -> None:
         """An answer is complete: gives back what the request held."""
         placed.reservation.release()
+        if self.policy.observers.see_ends:
+            self.policy.observers.ended(placed.request, placed.endpoint, now)
         if self.policy.observers.see_usage:
             self.policy.observers.used(placed.request, usage)
 
