@@ -21,7 +21,9 @@ from epp.errors import RequestError
 from epp.sim.engine import EngineConfig, EngineCounters, StepResult
 from epp.sim.kvcache import chained_hashes
 from epp.sim.sequence import Sequence, SimRequest
+from epp.simulate.ideal import IdealCache
 from epp.simulate.picker import Placed, VirtualPicker
+from epp.simulate.timeline import Look, Timeline
 from epp.simulate.workload import Arrival, Piece, text
 from epp.types import LoadSample, Usage
 
@@ -70,6 +72,8 @@ class Done(NamedTuple):
     last_token_at: float
     output_tokens: int
     cached_tokens: int  # of the prompt
+    prompt_tokens: int
+    priority: int
 
 
 @dataclass(slots=True)
@@ -81,6 +85,9 @@ class Outcome:
     impossible: list[Arrival] = field(default_factory=list)  # by the engine: longer than its KV cache
     ended_at: float = 0.0
     events: int = 0
+    prompt_tokens: int = 0  # of all requests that an engine took
+    ideal_cached_tokens: int = 0  # those of them that one endless cache for all engines would have had
+    timeline: Timeline = field(default_factory=Timeline)
 
 
 class _Kind(IntEnum):
@@ -91,6 +98,15 @@ class _Kind(IntEnum):
     PAGE_CAME = 2
     PAGE_DUE = 3
     STEP = 4
+    SAMPLE = 5
+
+
+class _Taken(NamedTuple):
+    """A request that an engine has."""
+
+    placed: Placed
+    answer: str
+    place: int  # where its prompt ends in the ideal cache
 
 
 class Simulation:
@@ -114,14 +130,16 @@ class Simulation:
         self._order = itertools.count()
         self._stepping: set[str] = set()
         self._pages: dict[str, float] = {}  # when the next page of each endpoint is asked for
-        self._placed: dict[str, Placed] = {}
+        self._taken: dict[str, _Taken] = {}
         self._open = True  # more arrivals are to come
-        self.outcome = Outcome()
+        self._ideal = IdealCache()
+        self.outcome = Outcome(timeline=Timeline(servers))
 
     def run(self) -> Outcome:
         """Runs until every request is over."""
         for name in self._servers:
             self._ask_page(name)
+        self._push(self.outcome.timeline.due, _Kind.SAMPLE, None)
         self._expect_arrival()
         handlers: tuple[Callable[[float, Any], None], ...] = (
             self._arrive,
@@ -129,9 +147,10 @@ class Simulation:
             self._page_came,
             self._page_due,
             self._step,
+            self._sample,
         )
         outcome, events, pop = self.outcome, self._events, heapq.heappop
-        while self._open or self._placed:
+        while self._open or self._taken:
             now, kind, _, what = pop(events)
             handlers[kind](now, what)
             outcome.events += 1
@@ -175,7 +194,10 @@ class Simulation:
             placed.reservation.release()
             self.outcome.impossible.append(arrival)
             return
-        self._placed[name] = placed
+        self.outcome.prompt_tokens += request.prompt_tokens
+        cached, place = self._ideal.ask(arrival)
+        self.outcome.ideal_cached_tokens += cached
+        self._taken[name] = _Taken(placed, arrival.answer, place)
         self._push(now + self._lag, _Kind.ANSWER, (name, load))
         if endpoint not in self._stepping:
             self._stepping.add(endpoint)
@@ -183,11 +205,14 @@ class Simulation:
 
     def _answer(self, now: float, news: tuple[str, LoadSample]) -> None:
         name, load = news
-        if name in self._placed:
-            self._picker.answer_begins(self._placed[name], load, now)
+        if name in self._taken:
+            self._picker.answer_begins(self._taken[name].placed, load, now)
 
     def _step(self, now: float, name: str) -> None:
         result = self._servers[name].step(now)
+        for sequence in result.tokens:
+            if sequence.produced == 1:
+                self._picker.first_token(self._taken[sequence.request.id].placed, now)
         for sequence in result.finished:
             self._finish(sequence, name, now)
         if result.ends_at is None:
@@ -197,9 +222,9 @@ class Simulation:
 
     def _finish(self, sequence: Sequence, server: str, now: float) -> None:
         request = sequence.request
-        placed = self._placed.pop(request.id)
+        taken = self._taken.pop(request.id)
         usage = Usage(request.prompt_tokens, sequence.produced, sequence.cached_tokens)
-        self._picker.answer_ended(placed, usage)
+        self._picker.answer_ended(taken.placed, usage, now)
         assert sequence.first_token_at is not None  # it is finished
         self.outcome.done.append(
             Done(
@@ -209,9 +234,16 @@ class Simulation:
                 now,
                 sequence.produced,
                 sequence.cached_tokens,
+                request.prompt_tokens,
+                taken.placed.request.priority,
             )
         )
         self.outcome.ended_at = now
+
+    def _sample(self, now: float, _: None) -> None:
+        timeline = self.outcome.timeline
+        timeline.add(now, map(_look, self._servers.values()))
+        self._push(timeline.due, _Kind.SAMPLE, None)
 
     # Metrics pages ---------------------------------------------------------------------------------------
 
@@ -248,6 +280,11 @@ def _sim_request(name: str, arrival: Arrival, prompt: bytes, block_size: int) ->
         chained_hashes(answered, block_size, salt=arrival.adapter),
         arrival.adapter,
     )
+
+
+def _look(server: Server) -> Look:
+    counters = server.counters
+    return (server.running, server.waiting, server.kv_usage, counters.prefix_queries, counters.prefix_hits)
 
 
 def _page(server: Server) -> LoadSample:

@@ -15,7 +15,7 @@ SLO = Slo(ttft=1.0, tpot=0.1)
 
 
 def done(server: str, arrived: float, first: float, last: float, tokens: int) -> Done:
-    return Done(server, arrived, first, last, tokens, cached_tokens=0)
+    return Done(server, arrived, first, last, tokens, cached_tokens=0, prompt_tokens=100, priority=0)
 
 
 def shed(priority: int) -> Arrival:

@@ -172,5 +172,25 @@ def test_progress_is_told() -> None:
     Simulation(
         picker(["a"]), {"a": Engine(EngineConfig())}, arrivals, progress=lambda *news: told.append(news)
     ).run()
-    # An idle pool is scraped once a second, two events each.
-    assert [(round(now, -2), over) for now, over in told] == [(pytest.approx(9_900, abs=200), 1)]
+    # An idle pool is scraped once a second, two events each; and the timeline.
+    assert [(round(now, -2), over) for now, over in told] == [(pytest.approx(8_700, abs=200), 1)]
+
+
+def test_what_an_endless_shared_cache_would_have_had() -> None:
+    arrivals = [Arrival(float(n), (Piece("shared", 3000), Piece(f"{n}", 100)), 5, f"{n}") for n in range(6)]
+    outcome, _ = two_engines("round-robin", arrivals)
+    assert (outcome.prompt_tokens, outcome.ideal_cached_tokens) == (6 * 3100, 5 * 3000)
+    assert sum(done.cached_tokens for done in outcome.done) == 4 * 2992  # each engine had to see it once
+    assert {(done.prompt_tokens, done.priority) for done in outcome.done} == {(3100, 0)}
+
+
+def test_the_timeline_shows_each_engine() -> None:
+    arrivals = [Arrival(0.05, (Piece("long", 8000),), 200, "answer")]
+    outcome, _ = two_engines("round-robin", arrivals)
+    timeline = outcome.timeline
+    assert timeline.servers == ("a", "b")
+    assert timeline.times[-1] == pytest.approx(outcome.ended_at, abs=0.1)
+    assert timeline.running[:, 0].tolist() == [0] + [1] * (len(timeline.times) - 1)
+    assert not timeline.running[:, 1].any()
+    assert timeline.kv_usage[-1, 0] > timeline.kv_usage[1, 0] > 0
+    assert timeline.prefix_queries[-1].tolist() == [8000, 0]
