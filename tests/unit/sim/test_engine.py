@@ -20,7 +20,8 @@ ONE_SECOND = StepTime(
     kv_bytes_per_token=0,
     prefill_launch_seconds=0,
     first_chunk_pair_seconds=0,
-    later_chunk_launch_seconds=0,
+    first_chunk_token_seconds=0,
+    past_token_seconds=0,
     later_chunk_pair_seconds=0,
     host_seconds=0,
 )
