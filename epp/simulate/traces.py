@@ -8,13 +8,19 @@ Azure's tables have lengths alone, and so no two of their prompts share anything
 
     TIMESTAMP,ContextTokens,GeneratedTokens
     2023-11-16 18:15:46.6805900,374,44
+
+Files whose name ends in .gz are unpacked while they are read. Where a trace says that a request had no tokens
+of prompt or output, which occurs in published ones, it is given one, the least that an engine computes.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
 
@@ -25,6 +31,15 @@ from epp.simulate.workload import Arrival, Piece
 
 # Tokens in a block of Mooncake's traces, by their description.
 MOONCAKE_BLOCK = 512
+
+# Of Azure's tables.
+_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+
+# Tokens; more is no request but a slip of the file.
+_LONGEST = 10_000_000
+
+# Date, time, fraction, zone.
+_TIME = re.compile(r"([^.]{19})(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 
 
 class _Line(msgspec.Struct):
@@ -45,13 +60,14 @@ class Traced(msgspec.Struct, frozen=True, gc=False):
     blocks: tuple[int, ...] = ()
 
 
-def read_trace(path: Path) -> list[Traced]:
-    """The requests of a trace in order of time; ConfigError if the file is none."""
+def read_trace(path: Path, most: int | None = None) -> list[Traced]:
+    """The first `most` requests of a trace in order of time; ConfigError if the file is none."""
+    read = _azure if path.name.removesuffix(".gz").endswith(".csv") else _mooncake
+    opened = gzip.open if path.name.endswith(".gz") else open
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            read = _azure if path.suffix == ".csv" else _mooncake
-            requests = sorted(read(file, str(path)), key=lambda request: request.at)
-    except (OSError, UnicodeDecodeError) as error:
+        with opened(path, "rt", encoding="utf-8", newline="") as file:
+            requests = sorted(islice(read(file, str(path)), most), key=lambda request: request.at)
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
         raise _fault(path, 0, f"cannot be read: {error}") from error
     if not requests:
         raise _fault(path, 0, "has no requests")
@@ -95,37 +111,36 @@ def _mooncake(lines: Iterable[str], name: str) -> Iterator[Traced]:
             continue
         try:
             line = decoder.decode(text)
-        except msgspec.DecodeError as error:
+            yield _traced(line.timestamp / 1000, line.input_length, line.output_length, tuple(line.hash_ids))
+        except (msgspec.DecodeError, ValueError) as error:
             raise _fault(name, number, str(error)) from error
-        yield _checked(
-            Traced(line.timestamp / 1000, line.input_length, line.output_length, tuple(line.hash_ids)),
-            name,
-            number,
-        )
 
 
 def _azure(lines: Iterable[str], name: str) -> Iterator[Traced]:
     rows = csv.DictReader(lines)
     for row in rows:
         try:
-            request = Traced(
-                _seconds(row["TIMESTAMP"]), int(row["ContextTokens"]), int(row["GeneratedTokens"])
-            )
-        except (KeyError, ValueError, TypeError) as error:
-            raise _fault(name, rows.line_num, f"is no request: {error!r}") from error
-        yield _checked(request, name, rows.line_num)
+            at, prompt, output = (row[column] for column in _COLUMNS)
+            yield _traced(_seconds(at), int(prompt), int(output))
+        except KeyError as error:
+            raise _fault(name, 1, f"has no column {error}") from error
+        except (ValueError, TypeError) as error:
+            raise _fault(name, rows.line_num, f"is no request: {error}") from error
 
 
 def _seconds(timestamp: str) -> float:
-    """Unix seconds of a UTC time whose fraction may have more digits than Python reads."""
-    whole, _, fraction = timestamp.removesuffix("+00:00").partition(".")
-    return datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp() + float(f"0.{fraction or 0}")
+    """Unix seconds of a time, of UTC if it names no zone, whose fraction may be longer than Python reads."""
+    match = _TIME.fullmatch(timestamp)
+    if match is None:
+        raise ValueError(f'"{timestamp}" is no time')
+    whole, fraction, zone = match.groups()
+    return datetime.fromisoformat(whole + (zone or "+00:00")).timestamp() + float(fraction or 0)
 
 
-def _checked(request: Traced, name: str, line: int) -> Traced:
-    if request.prompt_tokens < 1 or request.output_tokens < 1:
-        raise _fault(name, line, "a request has at least one token of prompt and one of output")
-    return request
+def _traced(at: float, prompt: int, output: int, blocks: tuple[int, ...] = ()) -> Traced:
+    if not 0 <= prompt <= _LONGEST or not 0 <= output <= _LONGEST:
+        raise ValueError(f"lengths are from 0 to {_LONGEST} tokens")
+    return Traced(at, max(1, prompt), max(1, output), blocks)
 
 
 def _fault(name: Path | str, line: int, message: str) -> ConfigError:
