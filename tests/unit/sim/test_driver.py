@@ -11,7 +11,7 @@ from epp.sim.engine import Engine, EngineConfig, StepResult
 from epp.sim.sequence import Sequence, SimRequest
 from epp.sim.steptime import StepTime
 
-ONE_SECOND = StepTime(1, 0, 0, 0, 1, 0, 0, 0, 0, 0)
+ONE_SECOND = StepTime(1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
 
 
 class Handle:
