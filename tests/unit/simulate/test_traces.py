@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,15 +72,54 @@ def test_the_rate_is_scaled() -> None:
     [
         ("trace.jsonl", MOONCAKE + "{}\n", r"trace\.jsonl:5.*timestamp"),
         ("trace.jsonl", "", "has no requests"),
-        ("trace.jsonl", '{"timestamp": 0, "input_length": 0, "output_length": 5}', "at least one token"),
+        ("trace.jsonl", '{"timestamp": 0, "input_length": -1, "output_length": 5}', r":1.*from 0 to"),
+        ("trace.jsonl", '{"timestamp": 0, "input_length": 9, "output_length": 99999999}', r":1.*from 0 to"),
+        ("trace.jsonl", '{"timestamp": "now", "input_length": 9, "output_length": 9}', r":1.*timestamp"),
         ("trace.csv", AZURE + "soon,1,1\n", r"trace\.csv:4.*soon"),
-        ("trace.csv", "a,b\n1,2\n", r"trace\.csv:2.*TIMESTAMP"),
-        ("trace.csv", AZURE + "2023-11-17 00:00:02,1,0\n", "at least one token"),
+        ("trace.csv", AZURE + "2023-11-17 00:00:02\n", r"trace\.csv:4"),
+        ("trace.csv", AZURE + "2023-11-17 00:00:02,1,-7\n", r"trace\.csv:4.*from 0 to"),
+        ("trace.csv", AZURE + "2023-11-17 00:00:02,few,7\n", r"trace\.csv:4.*few"),
+        ("trace.csv", AZURE + "2023-13-17 00:00:02,1,7\n", r"trace\.csv:4"),
+        ("trace.csv", "a,b\n1,2\n", r"trace\.csv:1.*no column 'TIMESTAMP'"),
+        ("trace.csv", "", "has no requests"),
     ],
 )
 def test_faults_have_their_line(tmp_path: Path, name: str, content: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_trace(written(tmp_path, name, content))
+
+
+@pytest.mark.parametrize("zone", ["", "Z", "+00:00", "-07:00"])
+def test_times_may_name_their_zone(tmp_path: Path, zone: str) -> None:
+    lines = ["TIMESTAMP,ContextTokens,GeneratedTokens"]
+    lines += [f"2024-05-10 00:00:0{second}{zone},5,6" for second in ("0.009930", "1", "2.5000000")]
+    trace = read_trace(written(tmp_path, "trace.csv", "\n".join(lines)))
+    assert [each.at for each in trace] == pytest.approx([0.0, 0.99007, 2.49007], abs=1e-5)
+
+
+def test_a_request_without_tokens_has_one(tmp_path: Path) -> None:
+    trace = read_trace(written(tmp_path, "trace.csv", AZURE + "2023-11-17 00:00:02,0,0\n"))
+    assert trace[-1] == Traced(pytest.approx(2.25), 1, 1)
+
+
+@pytest.mark.parametrize(("name", "content"), [("trace.jsonl", MOONCAKE), ("trace.csv", AZURE)])
+def test_packed(tmp_path: Path, name: str, content: str) -> None:
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(content.encode()))
+    assert read_trace(packed) == read_trace(written(tmp_path, name, content))
+
+
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-12], lambda packed: b"plain" + packed])
+def test_packed_badly(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    file = tmp_path / "trace.jsonl.gz"
+    file.write_bytes(damage(gzip.compress(MOONCAKE.encode())))
+    with pytest.raises(ConfigError, match=r"trace\.jsonl\.gz.*cannot be read"):
+        read_trace(file)
+
+
+def test_the_first_requests_alone_are_read(tmp_path: Path) -> None:
+    trace = written(tmp_path, "trace.jsonl", MOONCAKE + "and so on\n")
+    assert len(read_trace(trace, most=3)) == 3
 
 
 def test_a_trace_that_there_is_not(tmp_path: Path) -> None:
