@@ -1,45 +1,64 @@
-"""Table and JSON of runs."""
+"""Tables and JSON of runs."""
 
 from __future__ import annotations
 
 import json
 from math import nan
 
-from epp.simulate.measures import Measures
 from epp.simulate.report import document, table
+from tests.simulated_runs import run
 
-SOME = Measures(
-    done=5,
-    duration=10.0,
-    ttft={"p50": 0.1, "p90": 0.25, "p99": 1.5},
-    tpot={"p50": nan, "p90": nan, "p99": nan},
-    in_slo=0.8,
-    goodput=0.4,
-    requests_per_second=0.5,
-    output_tokens_per_second=123.4,
-    prefix_hit_rate=0.256,
-    preemptions=2,
-    adapter_loads=3,
-    imbalance=1.25,
-    shed={"-2": 1, "-1": 4},
-    impossible=0,
-)
+QUICK, SLOW = run(ttft=0.1).measures, run(ttft=1.5).measures
+SHEDDING = run(refused=(-1, -1, -2)).measures
 
 
-def test_a_line_for_each_policy() -> None:
-    heading, one, other = table({"mine": SOME, "default": SOME}).splitlines()
-    assert heading.split("  ")[0] == "policy"
-    assert len(heading) == len(one) == len(other)
-    cells = [cell.strip() for cell in one.split("  ") if cell]
-    assert cells == [
-        *("mine", "100", "250", "1500", "-", "-", "-"),
-        *("80.0%", "0.40", "0.50", "123", "25.6%", "2", "3", "1.25", "1 of -2 4 of -1"),
+def test_tables_for_a_terminal() -> None:
+    assert (
+        table({"quick": QUICK, "my/slow.yaml": SLOW})
+        == """\
+                                      TTFT, ms          TPOT, ms     latency, s
+policy        in SLO  good/s   p50   p90   p99   p50   p90   p99  p50  p90  p99  shed
+quick         100.0%    1.00   150   190   199  20.0  20.0  20.0  0.4  0.4  0.4     0
+my/slow.yaml   33.7%    0.34  2250  2850  2985  20.0  20.0  20.0  2.5  3.0  3.2     0
+
+                     tokens/s   prefix hits
+policy        req/s   in  out  found  ideal  imbalance  preempted  adapter loads
+quick          1.00  100   11  60.0%  80.0%       2.00          0              0
+my/slow.yaml   1.00  100   11  60.0%  80.0%       2.00          0              0
+
+in SLO: TTFT at most 2s, TPOT at most 50ms
+"""
+    )
+
+
+def test_priorities_have_a_table_of_their_own() -> None:
+    *_, priorities, _ = table({"shedding": SHEDDING}).split("\n\n")
+    assert [line.split() for line in priorities.splitlines()] == [
+        ["TTFT,", "ms"],
+        ["policy", "priority", "requests", "shed", "in", "SLO", "p50", "p90", "p99"],
+        ["shedding", "0", "101", "0", "100.0%", "150", "190", "199"],
+        ["shedding", "-1", "2", "2", "0.0%", "-", "-", "-"],
+        ["shedding", "-2", "1", "1", "0.0%", "-", "-", "-"],
     ]
 
 
+def test_the_lines_of_a_terminal_are_long_enough() -> None:
+    longest = {"sticky-until-saturated": run(ttft=30.0, refused=(0,) * 300).measures}
+    assert max(map(len, table(longest).splitlines())) <= 110
+
+
+def test_json() -> None:
+    read = json.loads(document({"seed": 1, "policy": ("shedding",)}, {"shedding": SHEDDING}))
+    assert read["settings"] == {"seed": 1, "policy": ["shedding"]}
+    numbers = read["policies"]["shedding"]
+    assert numbers["ttft"]["p90"] == SHEDDING.ttft["p90"]
+    assert numbers["shed"] == {"-1": 2, "-2": 1}
+    assert numbers["slo"] == {"ttft": 2.0, "tpot": 0.05}
+
+
 def test_what_is_not_known_is_null() -> None:
-    read = json.loads(document({"seed": 1}, {"mine": SOME}))
-    assert read["settings"] == {"seed": 1}
-    assert read["policies"]["mine"]["ttft"]["p90"] == 0.25
-    assert read["policies"]["mine"]["tpot"] == {"p50": None, "p90": None, "p99": None}
-    assert read["policies"]["mine"]["shed"] == {"-2": 1, "-1": 4}
+    read = json.loads(document({}, {"shedding": SHEDDING}, {"knee": [{"rate": nan}]}))
+    assert read["policies"]["shedding"]["priorities"]["-2"]["ttft"] == dict.fromkeys(
+        ("mean", "p50", "p90", "p99")
+    )
+    assert read["knee"] == [{"rate": None}]
