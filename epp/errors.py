@@ -117,3 +117,7 @@ class ConfigError(Exception):
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("\n".join(map(str, faults)))
         self.faults = tuple(faults)
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Fault]]]:
+        """Made again of its faults, as it may cross processes."""
+        return type(self), (self.faults,)

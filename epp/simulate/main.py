@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from epp.config.effective import effective_text
 from epp.config.flags import parse_flags
 from epp.config.picker_config import PickerConfig
 from epp.errors import ConfigError, Fault
-from epp.simulate.knee import Knee, find_knee
-from epp.simulate.knee_report import knee_sections
+from epp.simulate.columns import Table
+from epp.simulate.knee import find_knee
+from epp.simulate.knee_report import knee_data, knee_tables
 from epp.simulate.measures import Run
-from epp.simulate.parallel import Timed, run_all
-from epp.simulate.report import document, table
+from epp.simulate.parallel import run_all
+from epp.simulate.report import document, table, table_text
 from epp.simulate.run import measure_task, run_task
-from epp.simulate.section import Section
 from epp.simulate.settings import SimulateSettings
 from epp.simulate.setup import Setup, set_up
 from epp.simulate.sweep import Sweep
-from epp.simulate.sweep_report import ranked, sweep_section
+from epp.simulate.sweep_report import ranked, sweep_data, sweep_table
 from epp.simulate.workloads import help_text
 
 _PROGRAM = "epp simulate"
@@ -33,94 +34,113 @@ _PROGRAM = "epp simulate"
 _INTERRUPTED = 130
 
 
+class _Answer(NamedTuple):
+    """What is reported: runs to compare, and the tables and data of a search."""
+
+    runs: Mapping[str, Run]
+    tables: Sequence[Table[Any]] = ()
+    data: Mapping[str, Any] = {}
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs `epp simulate`; ConfigError with everything that is wrong with flags, files and policies."""
     settings = parse_flags(SimulateSettings, argv, program=_PROGRAM)
     if settings.workload == "help":
         print(help_text(), end="")
         return 0
-    setup = set_up(settings)
     try:
-        if settings.find_knee:
-            runs, sections = _knees(setup, settings)
-        elif setup.sweep is not None:
-            runs, sections = _swept(setup, setup.sweep, settings)
-        else:
-            runs, sections = _runs(setup.policies, setup, settings), []
+        _report(settings, _answer(set_up(settings), settings))
     except KeyboardInterrupt:
-        print(f"{_PROGRAM}: interrupted", file=sys.stderr)
+        _tell("interrupted")
         return _INTERRUPTED
     except BrokenProcessPool:
-        print(
-            f"{_PROGRAM}: one of its processes was killed; if memory was short, use fewer --jobs",
-            file=sys.stderr,
-        )
+        _tell("one of its processes was killed; if memory was short, use fewer --jobs")
         return 1
-    _report(settings, runs, sections)
     return 0
 
 
-def _runs(
-    policies: Mapping[str, PickerConfig], setup: Setup, settings: SimulateSettings
-) -> dict[str, Run]:
-    """Each policy once; how fast it went is told on standard error."""
+def _answer(setup: Setup, settings: SimulateSettings) -> _Answer:
+    if settings.find_knee:
+        return _knees(setup, settings)
+    if setup.sweep is not None:
+        return _swept(setup, setup.sweep, settings)
+    return _Answer(_runs(setup.policies, setup, settings))
+
+
+def _runs(policies: Mapping[str, PickerConfig], setup: Setup, settings: SimulateSettings) -> dict[str, Run]:
+    """Each policy once."""
     requests = setup.extent.requests
     tasks = [partial(run_task, config, setup.scenario, requests) for config in policies.values()]
-    timed = run_all(tasks, _processes(settings), settings.plugin_path)
-    for name, each in zip(policies, timed, strict=True):
-        outcome = each.result.outcome
-        print(
-            f"{name}: {outcome.ended_at:.0f} s simulated in {each.seconds:.1f} s, {outcome.events} events, "
-            f"{outcome.events / each.seconds:.0f} a second",
-            file=sys.stderr,
-        )
+    timed = run_all(tasks, settings.processes, settings.plugin_path)
+    for name, (run, seconds) in zip(policies, timed, strict=True):
+        _tell(f"{name}: {_speed(run.outcome.ended_at, run.outcome.events, seconds)}")
     return {name: each.result for name, each in zip(policies, timed, strict=True)}
 
 
-def _knees(setup: Setup, settings: SimulateSettings) -> tuple[dict[str, Run], list[Section]]:
+def _knees(setup: Setup, settings: SimulateSettings) -> _Answer:
     """Each policy at its knee."""
-    extent = setup.extent
+    share = settings.knee_share
     tasks = [
-        partial(find_knee, config, setup.scenario, settings.knee_share, extent.rate, extent.requests)
-        for config in setup.policies.values()
+        partial(find_knee, each, setup.scenario, share, setup.extent) for each in setup.policies.values()
     ]
-    timed = run_all(tasks, _processes(settings), settings.plugin_path)
+    timed = run_all(tasks, settings.processes, settings.plugin_path)
+    for name, (knee, seconds) in zip(setup.policies, timed, strict=True):
+        _tell(f"{name}: {len(knee.probes)} rates tried, {_speed(knee.simulated, knee.events, seconds)}")
     knees = {name: each.result for name, each in zip(setup.policies, timed, strict=True)}
-    for name, each in zip(setup.policies, timed, strict=True):
-        print(f"{name}: {len(each.result.probes)} rates tried in {each.seconds:.1f} s", file=sys.stderr)
-    return {name: knee.run for name, knee in knees.items()}, knee_sections(knees, settings.knee_share)
+    runs = {name: knee.run for name, knee in knees.items()}
+    return _Answer(runs, knee_tables(knees, share), {"knee": knee_data(knees, share)})
 
 
-def _swept(
-    setup: Setup, sweep: Sweep, settings: SimulateSettings
-) -> tuple[dict[str, Run], list[Section]]:
-    """The policies, the sweep's base and its winner, which is written to --sweep-out."""
+def _swept(setup: Setup, sweep: Sweep, settings: SimulateSettings) -> _Answer:
+    """The policies, the sweep's base and its winner, which --sweep-out gets."""
     configs = (sweep.base, *sweep.variants)
     tasks = [partial(measure_task, each, setup.scenario, setup.extent.requests) for each in configs]
-    timed = run_all(tasks, _processes(settings), settings.plugin_path)
-    print(
-        f"{len(timed)} runs in {sum(each.seconds for each in timed):.1f} s of {_processes(settings)} processes",
-        file=sys.stderr,
-    )
+    timed = run_all(tasks, settings.processes, settings.plugin_path)
+    simulated, seconds = (sum(times) for times in zip(*((m.duration, s) for m, s in timed), strict=True))
+    _tell(f"{len(timed)} runs, {simulated:.0f} s simulated, {seconds:.1f} s over all processes")
     results = ranked(sweep, [each.result for each in timed])
-    winner = configs[results[0].number]
     if settings.sweep_out:
-        _write(settings.sweep_out, effective_text(winner))
-    compared = {**setup.policies, sweep.base_name: sweep.base, "winner": winner}
-    return _runs(compared, setup, settings), [sweep_section(sweep, results)]
+        _write(settings.sweep_out, effective_text(results[0].config))
+    compared = {**setup.policies, sweep.base_name: sweep.base, "winner": results[0].config}
+    return _Answer(
+        _runs(compared, setup, settings),
+        [sweep_table(sweep, results)],
+        {"sweep": sweep_data(sweep, results)},
+    )
 
 
-def _processes(settings: SimulateSettings) -> int:
-    return settings.jobs or len(os.sched_getaffinity(0))
-
-
-def _report(settings: SimulateSettings, runs: Mapping[str, Run], sections: Sequence[Section]) -> None:
-    numbers = document(asdict(settings), {name: run.measures for name, run in runs.items()}, sections)
+def _report(settings: SimulateSettings, answer: _Answer) -> None:
+    measures = {name: run.measures for name, run in answer.runs.items()}
+    numbers = document(asdict(settings), measures, answer.data)
     if settings.json == "-":
         print(numbers, end="")
     else:
-        print(*(section.text() for section in sections), table({n: r.measures for n, r in runs.items()}), sep="\n")
-        if settings.json:
-            _write(settings.json, numbers)
+        print(*(table_text(each) for each in answer.tables), table(measures), sep="\n", end="")
+    if settings.json not in ("", "-"):
+        _write(settings.json, numbers)
     if settings.html:
-        write_page(...)
+        _write_page(settings, answer)
+
+
+def _write_page(settings: SimulateSettings, answer: _Answer) -> None:
+    if find_spec("matplotlib") is None:
+        _tell("no page without matplotlib: pip install 'epp[simulate]', or --html ''")
+        return
+    from epp.simulate.page import write_page  # a second or two of import
+
+    write_page(Path(settings.html), asdict(settings), answer.runs, answer.tables)
+
+
+def _write(path: str, content: str) -> None:
+    try:
+        Path(path).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([Fault(path, 0, "", f"cannot be written: {error.strerror}")]) from error
+
+
+def _speed(simulated: float, events: int, seconds: float) -> str:
+    return f"{simulated:.0f} s simulated in {seconds:.1f} s, {events} events, {events / seconds:.0f} a second"
+
+
+def _tell(text: str) -> None:
+    print(f"{_PROGRAM}: {text}", file=sys.stderr)

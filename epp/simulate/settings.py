@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from epp.config.flags import Complaint, Seconds, flag
 from epp.config.settings import ServeSettings
-from epp.sim.engine import EngineConfig
-from epp.sim.steptime import StepTime
 from epp.simulate.measures import Slo
 from epp.simulate.simulation import LAG
 
-_POSITIVE = ("engines", "refresh_metrics_interval", "slo_ttft", "slo_tpot", "slowdown", "max_loras")
+_POSITIVE = ("requests", "rate", "engines", "refresh_metrics_interval", "slo_ttft", "slo_tpot", "jobs")
 
 
 @dataclass(frozen=True, slots=True)
 class SimulateSettings:
-    """What arrives, who decides, who serves, and what counts as good."""
+    """What arrives, who decides, who serves, what is asked, and where the answer goes."""
 
     workload: str = flag(
         "shared-prefix",
         heading="Workload",
-        help="A generator (shared-prefix, chat, adapters, bursts, heavy-tailed, priorities), or the path of "
-        "a trace: Mooncake's .jsonl or Azure's .csv.",
+        help="A generator's name, as shared-prefix, chat, adapters or bursts, with parameters if you like "
+        "(chat:turns=20); or the path of a trace, Mooncake's .jsonl or Azure's .csv. "
+        "--workload help lists all with their parameters.",
     )
     requests: int | None = flag(
         None, help="Requests in all; unset: those of the trace, 2000 of a generator. A short trace is looped."
@@ -31,12 +31,12 @@ class SimulateSettings:
     rate: float | None = flag(
         None, help="Mean arrivals per second; unset: those of the trace, 20 for a generator."
     )
-    seed: int = flag(1, help="Seed of all chance.")
+    seed: int = flag(1, help="Seed of all chance. The same seed gives the same numbers.")
 
     policy: tuple[str, ...] = flag(
-        ("reference", "default"),
+        ("round-robin", "reference", "default"),
         heading="Policies",
-        help="What to compare, a name (default, random, round-robin, least-requests, reference, "
+        help="What to compare: a name (default, oracle, random, round-robin, least-requests, reference, "
         "reference-1.0, sticky-until-saturated) or an EndpointPickerConfig file; "
         "repeat it, or separate by commas.",
     )
@@ -46,14 +46,37 @@ class SimulateSettings:
     )
     scrape_lag: Seconds = flag(Seconds(LAG), help="From an engine's state to when the picker hears of it.")
 
-    engines: int = flag(4, heading="Engines", help="How many; each is the engine of epp sim.")
-    slow_engines: int = flag(0, help="How many of them are slower than the others.")
-    slowdown: float = flag(2.0, help="How many times as long a step of a slow one takes.")
-    max_loras: int = flag(EngineConfig().max_loras, help="Adapters in memory at a time.")
+    engines: int | None = flag(
+        None, heading="Engines", help="How many, all alike: Llama-3.1-8B on an H100, as in epp sim. Unset: 4."
+    )
+    fleet: str = flag(
+        "", help="File with groups of engines that differ, or of another GPU or model: see docs/simulate.md."
+    )
 
-    slo_ttft: Seconds = flag(Seconds(2.0), heading="Report", help="Time to the first token that is good.")
+    slo_ttft: Seconds = flag(
+        Seconds(2.0), heading="What is asked", help="Time to the first token that is good."
+    )
     slo_tpot: Seconds = flag(Seconds(0.05), help="Mean time per further token that is good.")
-    json: str = flag("", help="File for the numbers; - for standard output, in place of the table.")
+    find_knee: bool = flag(
+        False,
+        help="Find each policy's knee: the highest rate at which --knee-share of all requests get a good "
+        "answer. The other numbers are then those at the knee.",
+    )
+    knee_share: float = flag(
+        0.9, help="Share of requests, 0 to 1, that must be good: with 0.9 it is the p90 that keeps the SLO."
+    )
+    sweep: str = flag(
+        "",
+        help="File with weights and parameters of plugins to try in every combination: the best are listed.",
+    )
+    sweep_out: str = flag("", help="File for the sweep's winner, a whole EndpointPickerConfig.")
+
+    html: str = flag("simulate.html", heading="Report", help='File for the page with plots; "" for none.')
+    json: str = flag(
+        "simulate.json",
+        help='File for the numbers; "" for none, - for standard output in place of the table.',
+    )
+    jobs: int | None = flag(None, help="Processes at work at a time; unset: as many as there are CPUs.")
 
     @property
     def slo(self) -> Slo:
@@ -61,41 +84,32 @@ class SimulateSettings:
         return Slo(self.slo_ttft, self.slo_tpot)
 
     @property
-    def fleet(self) -> list[EngineConfig]:
-        """What each engine is made of; the slow ones first."""
-        usual = EngineConfig(max_loras=self.max_loras)
-        slow = replace(usual, step_time=slower(usual.step_time, self.slowdown))
-        return [slow] * self.slow_engines + [usual] * (self.engines - self.slow_engines)
+    def processes(self) -> int:
+        """How many may be at work at a time."""
+        return self.jobs or len(os.sched_getaffinity(0))
 
     def complaints(self) -> Iterator[Complaint]:
         """Values that nothing can be simulated with."""
-        for name in (*_POSITIVE, "requests", "rate"):
+        for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 yield _complaint(name, "must be larger than 0")
-        if not 0 <= self.slow_engines <= self.engines:
-            yield Complaint(("slow-engines", "engines"), "must be from 0 to --engines")
         if self.scrape_lag < 0:
             yield _complaint("scrape_lag", "must not be negative")
+        if not 0 < self.knee_share <= 1:
+            yield _complaint("knee_share", "must be more than 0 and at most 1")
         if not self.policy:
             yield _complaint("policy", "names no policy")
-
-
-def slower(step_time: StepTime, factor: float) -> StepTime:
-    """A model whose steps take `factor` times as long."""
-    return StepTime(
-        weights_seconds=step_time.weights_seconds * factor,
-        token_seconds=step_time.token_seconds * factor,
-        decode_launch_seconds=step_time.decode_launch_seconds * factor,
-        kv_bytes_per_token=step_time.kv_bytes_per_token,
-        kv_bytes_per_second=step_time.kv_bytes_per_second / factor,
-        prefill_launch_seconds=step_time.prefill_launch_seconds * factor,
-        first_chunk_pair_seconds=step_time.first_chunk_pair_seconds * factor,
-        later_chunk_launch_seconds=step_time.later_chunk_launch_seconds * factor,
-        later_chunk_pair_seconds=step_time.later_chunk_pair_seconds * factor,
-        host_seconds=step_time.host_seconds * factor,
-    )
+        for first, second in (("engines", "fleet"), ("find_knee", "sweep")):
+            if getattr(self, first) and getattr(self, second):
+                yield Complaint((_flag(first), _flag(second)), f"cannot go together with --{_flag(second)}")
+        if self.sweep_out and not self.sweep:
+            yield Complaint(("sweep-out", "sweep"), "needs --sweep")
 
 
 def _complaint(field: str, message: str) -> Complaint:
-    return Complaint((field.replace("_", "-"),), message)
+    return Complaint((_flag(field),), message)
+
+
+def _flag(field: str) -> str:
+    return field.replace("_", "-")
