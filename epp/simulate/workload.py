@@ -13,8 +13,9 @@ import xxhash
 
 from epp.sim.tokens import TOKEN_BYTES
 
-# Bytes of the pattern that a piece repeats: those of a 64-bit hash.
-_PATTERN_BYTES = 8
+# Characters of the pattern that a piece repeats: a 64-bit hash as hexadecimal digits, so that a prompt can be
+# sent in JSON, too.
+_PATTERN_LENGTH = 16
 
 
 class Piece(NamedTuple):
@@ -36,10 +37,11 @@ class Arrival(NamedTuple):
 
 
 def text(pieces: Iterable[Piece]) -> bytes:
-    """The bytes of `pieces`, one after the other."""
+    """The text of `pieces`, one after the other, in ASCII."""
     return b"".join([_piece(piece) for piece in pieces])
 
 
 def _piece(piece: Piece) -> bytes:
     size = piece.tokens * TOKEN_BYTES
-    return (xxhash.xxh64_digest(piece.key.encode()) * (size // _PATTERN_BYTES + 1))[:size]
+    pattern = xxhash.xxh64_hexdigest(piece.key.encode()).encode()
+    return (pattern * (size // _PATTERN_LENGTH + 1))[:size]
