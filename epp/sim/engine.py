@@ -8,6 +8,10 @@ the engine, in real time or in a discrete-event simulation, calls
 
 and again at `result.ends_at`, until that is None: nothing to do before the next `submit`.
 
+Who needs no single tokens may leap: `leap`, after a `step`, says until when nothing but decoding will happen,
+and `step` is called again only then. `catch_up` brings the state to a moment in between, exactly as stepping
+would have; `submit` does so itself, and may call the rest of a leap off, so `due` is to be asked again.
+
 The rules, those of vLLM's default scheduler:
 
 - A step takes first the running sequences in order of admission, then waiting ones in order of arrival, as
@@ -27,6 +31,7 @@ from dataclasses import dataclass, field
 
 from epp.sim.adapters import AdapterSlots
 from epp.sim.kvcache import BlockPool
+from epp.sim.leap import Leap, block_edges
 from epp.sim.sequence import Sequence, SimRequest
 from epp.sim.steptime import StepTime
 
@@ -69,6 +74,7 @@ class StepResult:
 class EngineCounters:
     """What has happened since the start; tokens, not requests, where not said otherwise."""
 
+    steps: int = 0  # begun
     prefix_queries: int = 0
     prefix_hits: int = 0
     preemptions: int = 0  # times a sequence was put back
@@ -105,6 +111,11 @@ class Engine:
         self._slots = AdapterSlots(config.max_loras)
         self._waiting: OrderedDict[str, Sequence] = OrderedDict()
         self._running: dict[str, Sequence] = {}  # in order of admission
+        # The step under way, as it was put together; in a leap, the first one.
+        self._batch = _Batch(0)
+        self._began_at = 0.0
+        self._ends_at: float | None = None
+        self._leap: Leap | None = None
 
     def __repr__(self) -> str:
         return f"Engine({self.running} running, {self.waiting} waiting, KV {self.kv_usage:.3f})"
@@ -145,8 +156,14 @@ class Engine:
         """Adapters in GPU memory, least recently used first."""
         return self._slots.resident
 
+    @property
+    def due(self) -> float | None:
+        """When to call `step` next; None: when there is a request again."""
+        return self._leap.end(self._leap.steps) if self._leap else self._ends_at
+
     def submit(self, request: SimRequest, now: float) -> Sequence:
         """Queues `request`. ValueError if its id is here already or if it could never run."""
+        self.catch_up(now)
         if request.id in self._waiting or request.id in self._running:
             raise ValueError(f"request {request.id} is here already")
         if request.prompt_tokens < 1 or request.output_tokens < 1:
@@ -157,28 +174,59 @@ class Engine:
             )
         if request.adapter and not self.config.max_loras:
             raise ValueError("no adapter can run here: max_loras is 0")
+        if self._leap and not self._leap.closed:
+            self._call_off()
         sequence = self._waiting[request.id] = Sequence(request, arrived_at=now)
         return sequence
 
     def cancel(self, request_id: str) -> bool:
-        """Forgets a request and gives back all it holds; False if it is not, or no longer, here."""
+        """Forgets a request and gives back all it holds; False if it is not, or no longer, here.
+
+        In a leap, to be called after `catch_up`.
+        """
         sequence = self._waiting.pop(request_id, None)
         if sequence is None:
             sequence = self._running.get(request_id)
             if sequence is None:
                 return False
             self._leave_batch(sequence)
+        if self._leap:
+            self._call_off()
         self.counters.cancelled += 1
         return True
 
     def step(self, now: float) -> StepResult:
         """Ends the step under way, if there is one, and begins the next at `now`."""
+        if self._leap:
+            self._decode(self._leap, self._leap.steps - 1)
+            self._leap = None
         tokens, batched = self._complete(now)
         finished = [sequence for sequence in tokens if sequence.finished]
         for sequence in finished:
             self._leave_batch(sequence)
         seconds = self._begin(now)
-        return StepResult(None if seconds is None else now + seconds, tokens, finished, batched)
+        self._began_at = now
+        self._ends_at = None if seconds is None else now + seconds
+        return StepResult(self._ends_at, tokens, finished, batched)
+
+    def leap(self) -> float | None:
+        """Foresees steps, as many as only give each running sequence a token. Returns `due`."""
+        steps = self._steps_alike()
+        if steps < 2:
+            return self._ends_at
+        closed, head = self._admission()
+        while steps > 1 and not self._foreseen(steps - 1, head):
+            steps //= 2
+        if steps > 1 and self._ends_at is not None and self._ends_at > self._began_at:
+            batch, read = self._batch, self.config.step_time.decode_seconds
+            longer = read(batch.context + batch.decodes) - read(batch.context)
+            self._leap = Leap(self._began_at, steps, self._ends_at - self._began_at, longer, closed)
+        return self.due
+
+    def catch_up(self, now: float) -> None:
+        """Takes the steps of a leap that end before `now`."""
+        if self._leap:
+            self._decode(self._leap, self._leap.ended_before(now))
 
     def _complete(self, now: float) -> tuple[list[Sequence], int]:
         tokens = []
@@ -197,8 +245,10 @@ class Engine:
         batch = _Batch(budget=self.config.max_num_batched_tokens)
         if self._schedule_running(batch):
             self._admit_waiting(batch, now)
+        self._batch = batch
         if not batch.decodes and not batch.prefills:
             return None
+        self.counters.steps += 1
         step_seconds = self.config.step_time.step_seconds(batch.decodes, batch.context, batch.prefills)
         return batch.load_seconds + step_seconds
 
@@ -224,7 +274,8 @@ class Engine:
 
     def _admit_waiting(self, batch: _Batch, now: float) -> None:
         refused: set[str] = set()  # slots only fill up in here, so once refused is refused for this step
-        for sequence in list(self._waiting.values()):
+        admitted: list[Sequence] = []
+        for sequence in self._waiting.values():
             if not batch.budget or len(self._running) >= self.config.max_num_seqs:
                 break
             adapter = sequence.request.adapter
@@ -236,7 +287,7 @@ class Engine:
             tokens = self._open(sequence, batch.budget)
             if not tokens:
                 break
-            del self._waiting[sequence.request.id]
+            admitted.append(sequence)
             self._running[sequence.request.id] = sequence
             if self._slots.take(adapter):
                 self.counters.adapter_loads += 1
@@ -244,14 +295,14 @@ class Engine:
             if sequence.scheduled_at is None:
                 sequence.scheduled_at = now
             self._schedule(sequence, tokens, batch)
+        for sequence in admitted:
+            del self._waiting[sequence.request.id]
 
     def _open(self, sequence: Sequence, budget: int) -> int:
         """Gives a waiting sequence its first blocks; the tokens it may compute now, 0 if blocks are short."""
-        hashes = sequence.request.block_hashes
-        matched = self._pool.match(hashes, (sequence.length - 1) // self.config.block_size)
+        matched, tokens = self._extent(sequence, budget)
         cached = matched * self.config.block_size
-        tokens = min(sequence.length - cached, budget)
-        table = self._pool.open_table(hashes, matched, self._blocks(cached + tokens))
+        table = self._pool.open_table(sequence.request.block_hashes, matched, self._blocks(cached + tokens))
         if table is None:
             return 0
         sequence.table = table
@@ -262,12 +313,87 @@ class Engine:
             self.counters.prefix_hits += cached
         return tokens
 
+    def _extent(self, sequence: Sequence, budget: int) -> tuple[int, int]:
+        """Of a waiting sequence: blocks found in the prefix cache, and tokens that it would compute now."""
+        block_size = self.config.block_size
+        matched = self._pool.match(sequence.request.block_hashes, (sequence.length - 1) // block_size)
+        return matched, min(sequence.length - matched * block_size, budget)
+
     def _schedule(self, sequence: Sequence, tokens: int, batch: _Batch) -> None:
         sequence.scheduled = tokens
         batch.add(tokens, sequence.computed)
-        full = (sequence.computed + tokens) // self.config.block_size
+        self._publish(sequence, sequence.computed + tokens)
+
+    def _publish(self, sequence: Sequence, end: int) -> None:
+        full = end // self.config.block_size
         if full > sequence.table.published:
             self._pool.publish(sequence.table, sequence.request.block_hashes, full)
+
+    # Leaps -----------------------------------------------------------------------------------------------
+
+    def _steps_alike(self) -> int:
+        """How many steps from the one under way give each running sequence one token that is not its first."""
+        batch, running = self._batch, self._running.values()
+        if batch.decodes != len(running) or batch.prefills or batch.load_seconds:
+            return 0
+        if not all(s.produced and s.computed + 1 == s.length for s in running):
+            return 0
+        return min((s.request.output_tokens - s.produced for s in running), default=0)
+
+    def _admission(self) -> tuple[bool, Sequence | None]:
+        """Whether nobody new is admitted before somebody leaves, and the first who would be if it had blocks."""
+        budget = self.config.max_num_batched_tokens - len(self._running)
+        if not budget or len(self._running) >= self.config.max_num_seqs:
+            return True, None
+        waiting = self._waiting.values()
+        head = next((s for s in waiting if self._slots.can_take(s.request.adapter)), None)
+        return head is not None, head
+
+    def _foreseen(self, steps: int, head: Sequence | None) -> bool:
+        """Whether after `steps` more, blocks are not short, and `head` still is."""
+        running = self._running.values()
+        growth = sum(self._blocks(s.length + steps) - s.table.blocks for s in running)
+        if growth > self._pool.free:
+            return False
+        if head is None:
+            return True
+        block_size = self.config.block_size
+        hashes = head.request.block_hashes
+        matched, tokens = self._extent(head, self.config.max_num_batched_tokens - len(self._running))
+        if self._pool.fits(hashes, matched, matched + self._blocks(tokens)):
+            return False
+        # With fewer free blocks it stays so, unless the prefix that it finds changes or comes to be held.
+        prefix = set(hashes[: matched + 1])
+        return prefix.isdisjoint(self._pool.evicted_for(growth)) and all(
+            prefix.isdisjoint(s.request.block_hashes[s.table.published : (s.length + steps) // block_size])
+            for s in running
+        )
+
+    def _decode(self, leap: Leap, taken: int) -> None:
+        """Brings the state to when `taken` steps of `leap` have ended and the next is under way."""
+        steps = taken - leap.taken
+        if not steps:
+            return
+        for sequence, tokens in block_edges(self._running.values(), steps, self.config.block_size):
+            self._pool.grow(sequence.table, self._blocks(tokens))
+            self._publish(sequence, tokens)
+        before, now = leap.end(taken - 1), leap.end(taken)
+        for sequence in self._running.values():
+            sequence.computed += steps
+            if steps > 1:
+                sequence.produced += steps - 1
+                sequence.last_token_at = before
+            sequence.add_token(now)
+        self.counters.steps += steps
+        leap.taken = taken
+
+    def _call_off(self) -> None:
+        """The step under way is the last of the leap."""
+        assert self._leap
+        self._ends_at = self._leap.end(self._leap.taken + 1)
+        self._leap = None
+
+    # ------------------------------------------------------------------------------------------------------
 
     def _preempt(self, sequence: Sequence) -> None:
         self._leave_batch(sequence)

@@ -15,8 +15,9 @@ hashes. Blocks have no numbers here: nothing asks where a block lies.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import xxhash
 
@@ -83,10 +84,18 @@ class BlockPool:
                 return matched
         return min(limit, len(hashes))
 
+    def fits(self, hashes: Sequence[int], matched: int, blocks: int) -> bool:
+        """Whether there are enough for a table of `blocks` blocks, the first `matched` of `hashes` shared."""
+        revived = sum(block in self._idle for block in hashes[:matched])
+        return blocks - matched <= self.free - revived
+
+    def evicted_for(self, blocks: int) -> Iterable[int]:
+        """The hashes of those that would go for the sake of so many new blocks."""
+        return islice(self._idle, max(blocks - self._blank, 0))
+
     def open_table(self, hashes: Sequence[int], matched: int, blocks: int) -> BlockTable | None:
         """A table of `blocks` blocks, the first `matched` of `hashes` shared; None if there are too few."""
-        revived = sum(block in self._idle for block in hashes[:matched])
-        if blocks - matched > self.free - revived:
+        if not self.fits(hashes, matched, blocks):
             return None
         table = BlockTable(blocks=matched, published=matched)
         for block in hashes[:matched]:
