@@ -138,7 +138,8 @@ def _import(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None  # .py files have one
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses look for their module there when they evaluate annotations.
+    # Dataclasses look for their module there when they evaluate annotations, and pickle for its package, too.
+    sys.modules.setdefault(_PACKAGE, ModuleType(_PACKAGE))
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)

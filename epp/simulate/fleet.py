@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from functools import reduce
 from pathlib import Path
 from typing import Annotated
 
@@ -77,8 +78,8 @@ def load_fleet(path: str) -> dict[str, EngineConfig]:
     groups: tuple[GroupEntry, ...] = read_fields(FleetFile, root, faults).get("engines", ()) if root else ()
     refuse_repeated("name", ((group.name, group.place) for group in groups), faults)
     for group in groups:
-        for key, message in _objections(group):
-            faults.add(group.place.line, child_path(group.place.path, key), message)
+        for keys, message in _objections(group):
+            faults.add(group.place.line, reduce(child_path, keys, group.place.path), message)
     if sum(group.count for group in groups) > MAX_ENGINES:
         faults.add(0, "engines", f"has more than {MAX_ENGINES} engines in all")
     faults.raise_any()
@@ -103,17 +104,17 @@ def _named(group: str, count: int, engine: EngineConfig) -> dict[str, EngineConf
     return {f"{group}-{number}": engine for number in range(count)}
 
 
-def _objections(group: GroupEntry) -> Iterator[tuple[str, str]]:
+def _objections(group: GroupEntry) -> Iterator[tuple[tuple[str, ...], str]]:
     """Keys with numbers that no engine can have, and why."""
     for name, value in _numbers(group, EngineConfig):
         if value < 0 or (value == 0 and name not in _MAY_BE_0):
-            yield camel_case(name), f"has to be more than 0, not {value:g}"
+            yield (camel_case(name),), f"has to be more than 0, not {value:g}"
     for name, value in _numbers(group.step_time, StepTime):
         if value <= 0:
-            yield f"stepTime.{camel_case(name)}", f"has to be more than 0, not {value:g}"
+            yield ("stepTime", camel_case(name)), f"has to be more than 0, not {value:g}"
     if group.max_num_batched_tokens < group.max_num_seqs:
         # vLLM refuses this too: the end of a full batch would never get a token.
-        yield "maxNumBatchedTokens", "must not be less than maxNumSeqs"
+        yield ("maxNumBatchedTokens",), "must not be less than maxNumSeqs"
 
 
 def _numbers(holder: object, cls: type[EngineConfig] | type[StepTime]) -> Iterator[tuple[str, float]]:

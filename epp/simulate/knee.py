@@ -2,14 +2,16 @@
 
 The rate is doubled or halved until one that keeps it and one that does not are known, then the two are closed
 in on. The same seed draws the same requests at every rate, only closer together, so that neighbouring rates
-differ by little else; what noise is left can still make one rate fail between two that do not. So the search
-ends only when the next steps above the knee fail as well, and goes on from there if one does not.
+differ by little else. What noise is left may still let one rate fail between two that do not, or the other
+way round. So it is not single rates that decide, but the falling curve that fits all of them best (isotonic
+regression: neighbours in the wrong order count as their mean), and the search ends only when rates a few
+steps above and below the knee are known as well.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from epp.config.picker_config import PickerConfig
@@ -17,19 +19,21 @@ from epp.simulate.measures import Measures, Run
 from epp.simulate.progress import Gauge
 from epp.simulate.run import Extent, Scenario, simulate
 
-# The knee is known to 3 per cent: of a longer run, or with another seed, it differs by as much.
+# The knee is known to 3 per cent: with another seed it differs by as much.
 PRECISION = 1.03
 
-# Above the knee these must fail, too: two and four steps of the precision.
-_BEYOND = (PRECISION**2, PRECISION**4)
+# Around the knee a rate is to be known in each of these ranges, in steps of the precision.
+_AROUND = ((1, 3), (3, 5), (-3, -1))
 
-# How often the first rate is doubled or halved: a factor of 1,000 up, of 60 down, where a run takes long in
-# virtual time and the engines are all but idle.
-_DOUBLINGS = 10
-_HALVINGS = 6
+# From the first rate the search goes so far up and down. Far below it a run takes long in virtual time, and
+# engines are all but idle: what fails there fails for requests that are too long for the SLO.
+_UP = 1024
+_DOWN = 1 / 100
 
-# Probes that a search takes as a rule, for the progress bar: 2 to bracket, 5 to close in, 2 beyond.
-_USUAL = 9
+# Runs of one search: as a rule 2 to bracket, 5 to close in, 2 around, and the one to report; at most
+# twice as many to try.
+_USUAL = 10
+_MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,6 @@ class Probe:
     """What came of one rate of arrivals."""
 
     rate: float
-    kept: bool
     measures: Measures
 
 
@@ -46,7 +49,7 @@ class Knee:
     """What the search found. `rate` None: no rate that was tried keeps the SLO.
 
     `run` is the one at the knee; where there is none, at the lowest rate tried. Probes in order of their
-    rates; `simulated` seconds and `events` of them all.
+    rates; `simulated` seconds and `events` of all runs.
     """
 
     rate: float | None
@@ -61,112 +64,93 @@ def find_knee(config: PickerConfig, scenario: Scenario, share: float, extent: Ex
 
     `extent` is that of the scenario; its rate is tried first.
     """
-    probes = _Probes(config, scenario, share, extent.requests, gauge)
-    rate = highest(probes.keeps, extent.rate)
-    assert probes.run is not None  # at least one rate was tried
-    in_order = tuple(sorted(probes.done, key=lambda probe: probe.rate))
-    return Knee(rate, probes.run, in_order, probes.simulated, probes.events)
+    runs = _Runs(config, scenario, extent.requests, gauge)
+    probes: dict[float, Probe] = {}
+
+    def share_at(rate: float) -> float:
+        probes[rate] = Probe(rate, runs.at(rate).measures)
+        return probes[rate].measures.in_slo
+
+    rate = search(share_at, share, extent.rate)
+    # Once more, because a run has every request in it, and of many none is kept.
+    reported = runs.at(rate or min(probes))
+    in_order = tuple(probes[each] for each in sorted(probes))
+    return Knee(rate, reported, in_order, runs.simulated, runs.events)
 
 
-class _Probes:
-    """The runs of one search. Of the runs only the one to report is kept: each has every request in it."""
+class _Runs:
+    """One run after the other, with what they come to."""
 
-    def __init__(
-        self, config: PickerConfig, scenario: Scenario, share: float, requests: int, gauge: Gauge
-    ) -> None:
+    def __init__(self, config: PickerConfig, scenario: Scenario, requests: int, gauge: Gauge) -> None:
         self._config = config
         self._scenario = scenario
-        self._share = share
         self._requests = requests
         self._gauge = gauge
-        self._reported: Probe | None = None
-        self.run: Run | None = None
-        self.done: list[Probe] = []
+        self._runs = 0
         self.simulated = 0.0
         self.events = 0
 
-    def keeps(self, rate: float) -> bool:
-        """Runs at this rate."""
-        before = self._requests * len(self.done)
-        self._gauge.expect(self._requests * max(_USUAL, len(self.done) + 1))
+    def at(self, rate: float) -> Run:
+        before = self._requests * self._runs
+        self._runs += 1
+        self._gauge.expect(self._requests * max(_USUAL, self._runs))
         scenario = replace(self._scenario, rate=rate)
         run = simulate(
             self._config, scenario, lambda now, over: self._gauge(self.simulated + now, before + over)
         )
         self.simulated += run.outcome.ended_at
         self.events += run.outcome.events
-        probe = Probe(rate, run.measures.in_slo >= self._share, run.measures)
-        self.done.append(probe)
-        if self._reported is None or _worth(probe) > _worth(self._reported):
-            self._reported, self.run = probe, run
-        return probe.kept
+        return run
 
 
-def _worth(probe: Probe) -> tuple[bool, float]:
-    """Of two that keep the SLO the faster is reported, of two that do not the slower."""
-    return probe.kept, probe.rate if probe.kept else -probe.rate
+def search(share_at: Callable[[float], float], share: float, start: float) -> float | None:
+    """The highest rate at which the falling curve through `share_at` is `share` or more; None if none is.
 
-
-def highest(keeps: Callable[[float], bool], start: float) -> float | None:
-    """The highest rate that `keeps`, within PRECISION; None if none does. No rate is asked about twice.
-
-    Rates have three digits, so that they can be given again as they are shown. Where every rate up to the
-    limit keeps, it is the limit.
+    No rate is asked about twice. Rates have three digits, so that they can be given again as they are shown.
     """
-    search = _Search(keeps)
-    low, high = search.bracket(rounded(start))
-    while low is not None and high is not None:
-        low, high = search.close_in(low, high)
-        lucky = next((rate for rate in (rounded(low * each) for each in _BEYOND) if search.ask(rate)), None)
-        if lucky is None:
-            break
-        low, high = lucky, search.failing_above(lucky)
-        if high is None:
-            low, high = search.bracket(lucky)
+    shares: dict[float, float] = {}
+    rate: float | None = _rounded(start)
+    while rate is not None and len(shares) < _MOST:
+        shares[rate] = share_at(rate)
+        low, high = _crossing(shares, share)
+        rate = _next(low, high, shares, start)
     return low
 
 
-def rounded(rate: float) -> float:
-    """With three digits."""
+def _next(low: float | None, high: float | None, known: Iterable[float], start: float) -> float | None:
+    """The rate to ask about next; None if enough is known."""
+    if low is None:
+        lower = _rounded(min(known) / 2)
+        return lower if lower >= start * _DOWN else None
+    if high is None:
+        higher = _rounded(low * 2)
+        return higher if higher <= start * _UP else None
+    if high > low * PRECISION:
+        return _rounded(math.sqrt(low * high))
+    for least, most in _AROUND:
+        if not any(low * PRECISION**least < rate <= low * PRECISION**most for rate in known):
+            return _rounded(low * PRECISION ** ((least + most) / 2))
+    return None
+
+
+def _crossing(shares: Mapping[float, float], share: float) -> tuple[float | None, float | None]:
+    """The highest rate whose fitted share is enough, and the next above it; None where there is none."""
+    rates = sorted(shares)
+    enough = sum(fitted >= share for fitted in falling([shares[rate] for rate in rates]))
+    return rates[enough - 1] if enough else None, rates[enough] if enough < len(rates) else None
+
+
+def falling(values: Iterable[float]) -> list[float]:
+    """The sequence that never rises and is nearest to `values` (least squares)."""
+    pools: list[tuple[float, int]] = []  # mean, number
+    for value in values:
+        mean, number = value, 1
+        while pools and pools[-1][0] < mean:
+            before, others = pools.pop()
+            mean, number = (mean * number + before * others) / (number + others), number + others
+        pools.append((mean, number))
+    return [mean for mean, number in pools for _ in range(number)]
+
+
+def _rounded(rate: float) -> float:
     return float(f"{rate:.3g}")
-
-
-class _Search:
-    """What is known of the rates so far."""
-
-    def __init__(self, keeps: Callable[[float], bool]) -> None:
-        self._keeps = keeps
-        self._known: dict[float, bool] = {}
-
-    def ask(self, rate: float) -> bool:
-        if rate not in self._known:
-            self._known[rate] = self._keeps(rate)
-        return self._known[rate]
-
-    def bracket(self, start: float) -> tuple[float | None, float | None]:
-        """A rate that keeps and a larger one that does not; None where there is none within the limits."""
-        if self.ask(start):
-            low = start
-            for _ in range(_DOUBLINGS):
-                if not self.ask(high := rounded(low * 2)):
-                    return low, high
-                low = high
-            return low, None
-        high = start
-        for _ in range(_HALVINGS):
-            if self.ask(low := rounded(high / 2)):
-                return low, high
-            high = low
-        return None, high
-
-    def close_in(self, low: float, high: float) -> tuple[float, float]:
-        while high > low * PRECISION:
-            middle = rounded(math.sqrt(low * high))
-            if self.ask(middle):
-                low = middle
-            else:
-                high = middle
-        return low, high
-
-    def failing_above(self, rate: float) -> float | None:
-        return min((each for each, kept in self._known.items() if each > rate and not kept), default=None)

@@ -55,18 +55,14 @@ def columns(measures: Callable[[T], Measures]) -> tuple[Column[T], ...]:
     """What a search goes by, for rows that have measures."""
 
     def column(
-        group: str,
-        name: str,
-        value: Callable[[Measures], float],
-        show: Callable[[float], str],
-        better: Better,
+        name: str, value: Callable[[Measures], float], show: Callable[[float], str], better: Better
     ) -> Column[T]:
-        return Column(group, name, "", lambda row: value(measures(row)), show, better)
+        return Column("", name, "", lambda row: value(measures(row)), show, better)
 
     return (
-        column("", "in SLO", lambda m: m.in_slo, percent, Better.HIGHER),
-        column("", "good/s", lambda m: m.goodput, lambda value: f"{value:.2f}", Better.HIGHER),
-        column("TTFT, ms", "p90", lambda m: m.ttft.p90, lambda value: f"{1000 * value:.0f}", Better.LOWER),
-        column("TPOT, ms", "p90", lambda m: m.tpot.p90, lambda value: f"{1000 * value:.1f}", Better.LOWER),
-        column("", "hits", lambda m: m.prefix_hit_rate, percent, Better.HIGHER),
+        column("in SLO", lambda m: m.in_slo, percent, Better.HIGHER),
+        column("good/s", lambda m: m.goodput, lambda value: f"{value:.2f}", Better.HIGHER),
+        column("TTFT p90, ms", lambda m: m.ttft["p90"], lambda value: f"{1000 * value:.0f}", Better.LOWER),
+        column("TPOT p90, ms", lambda m: m.tpot["p90"], lambda value: f"{1000 * value:.1f}", Better.LOWER),
+        column("hits", lambda m: m.prefix_hit_rate, percent, Better.HIGHER),
     )

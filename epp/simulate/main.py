@@ -101,7 +101,9 @@ def _swept(setup: Setup, sweep: Sweep, settings: SimulateSettings) -> _Answer:
     results = ranked(sweep, [each.result for each in timed])
     if settings.sweep_out:
         _write(settings.sweep_out, effective_text(results[0].config))
-    compared = {**setup.policies, sweep.base_name: sweep.base, "winner": results[0].config}
+    compared = {**setup.policies, sweep.base_name: sweep.base}
+    if results[0].config is not sweep.base:
+        compared["winner"] = results[0].config
     return _Answer(
         _runs(compared, setup, settings),
         [sweep_table(sweep, results)],
@@ -115,7 +117,7 @@ def _report(settings: SimulateSettings, answer: _Answer) -> None:
     if settings.json == "-":
         print(numbers, end="")
     else:
-        print(*(table_text(each) for each in answer.tables), table(measures), sep="\n", end="")
+        print(*(table_text(each) for each in answer.tables), table(measures), sep="\n", end="", flush=True)
     if settings.json not in ("", "-"):
         _write(settings.json, numbers)
     if settings.html:

@@ -72,14 +72,13 @@ class Bar:
         if self._bar is None or self._bar.disable:
             return
         over, simulated, ended = (sum(self._cells[which::CELLS]) for which in (_OVER, _SIMULATED, _ENDED))
-        known = list(self._cells[_ALL::CELLS])
-        # Tasks that have not begun do not know; they will be as the others.
-        begun = [each for each in known if each]
-        self._bar.total = (
-            max(int(over), round(sum(known) + (len(known) - len(begun)) * sum(begun) / len(begun)))
-            if begun
-            else None
-        )
+        self._bar.n = int(over)
+        self._bar.total = self._total()
         self._bar.set_description_str(f"{ended:.0f} of {self._tasks} runs", refresh=False)
         self._bar.set_postfix_str(f"{simulated:.0f} s simulated", refresh=False)
-        self._bar.update(int(over) - self._bar.n)
+        self._bar.refresh()
+
+    def _total(self) -> float | None:
+        """Requests in all: tasks that have not begun will have as many as the others."""
+        known = [each for each in self._cells[_ALL::CELLS] if each]
+        return round(self._tasks * sum(known) / len(known)) if known else None

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from epp.config.constraints import Length, Range, Unique, quote
-from epp.config.document import Faults, MapNode, Node, child_path, item_path, parse_document, plain, read_text
+from epp.config.document import Faults, MapNode, Node, child_path, item_path, parse_document, read_text
 from epp.config.fields import Place
 from epp.config.picker_config import PickerConfig, PluginRef, PluginSpec, ProfileSpec
 from epp.config.picker_file import Weight
@@ -135,8 +135,8 @@ class Sweep:
         # Three digits: what differs in the fourth is when the last answer happened to end.
         goodput = -float(f"{measures.goodput:.3g}")
         if self.objective == "goodput":
-            return goodput, _known(measures.ttft.p90)
-        return _known((measures.ttft if self.objective == "ttft" else measures.tpot).p90), goodput
+            return goodput, _known(measures.ttft["p90"])
+        return _known((measures.ttft if self.objective == "ttft" else measures.tpot)["p90"]), goodput
 
 
 def load_sweep(path: str, seed: int, load: Callable[[str], PickerConfig]) -> Sweep:
@@ -174,12 +174,13 @@ def _weights(file: SweepFile, root: Node | None, base: PickerConfig, faults: Fau
     for name, values in file.weights.items():
         place = _key_place(root, "weights", name)
         spec = _plugin(name, base, place, faults)
-        if spec is not None and name not in scorers & used:
-            why = (
-                "is in no profile" if name in scorers else f"is a {spec.type.kind_words}, which has no weight"
-            )
-            faults.add(place.line, place.path, f"{quote(name)} {why} of {base.file}")
-        elif spec is not None:
+        if spec is None:
+            continue
+        if name not in scorers:
+            faults.add(place.line, place.path, f"{quote(name)} has no weight: it is no scorer")
+        elif name not in used:
+            faults.add(place.line, place.path, f"{quote(name)} is in no profile of {base.file}")
+        else:
             yield Axis(WeightOf(name), values)
 
 
@@ -277,11 +278,9 @@ def _objection(config: PickerConfig) -> str | None:
 
 
 def _shown(value: Any) -> str:
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else str(plain(value) if isinstance(value, MapNode) else value)
-    )
+    if value is None:
+        return "unset"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _known(value: float) -> float:

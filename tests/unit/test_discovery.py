@@ -1,5 +1,6 @@
 """Plugins of users: in files, and announced by packages."""
 
+import pickle
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -71,6 +72,12 @@ def test_classes_of_files_are_types(tmp_path: Path) -> None:
     assert nearest.origin == str(tmp_path / "nearest.py")
     assert [field.key for field in nearest.fields] == ["limit"]
     assert odd.make({"remainder": 0}).remainder == 0
+
+
+def test_classes_of_files_can_be_pickled(tmp_path: Path) -> None:
+    (tmp_path / "nearest.py").write_text(NEAREST)
+    nearest = load_catalogue(str(tmp_path)).types["nearest-scorer"].cls
+    assert pickle.loads(pickle.dumps(nearest(2.0))) == nearest(2.0)
 
 
 def test_packages_announce_types_by_entry_points() -> None:

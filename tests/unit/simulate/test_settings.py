@@ -6,8 +6,7 @@ import pytest
 
 from epp.config.flags import parse_flags
 from epp.errors import ConfigError
-from epp.sim.steptime import StepTime
-from epp.simulate.settings import SimulateSettings, slower
+from epp.simulate.settings import SimulateSettings
 
 
 def read(*argv: str) -> SimulateSettings:
@@ -18,15 +17,9 @@ def test_policies_are_listed_or_repeated() -> None:
     assert read("--policy", "random", "--policy", "a.yaml,b.yaml").policy == ("random", "a.yaml", "b.yaml")
 
 
-def test_the_slow_engines_come_first() -> None:
-    slow, *others = read("--engines", "3", "--slow-engines", "1", "--slowdown", "4").fleet
-    assert len(others) == 2
-    usual = others[0].step_time.step_seconds(8, 9000, [(512, 0), (100, 2000)])
-    assert slow.step_time.step_seconds(8, 9000, [(512, 0), (100, 2000)]) == pytest.approx(4 * usual)
-
-
-def test_slower_by_one_is_the_same() -> None:
-    assert slower(StepTime(), 1) == StepTime()
+def test_as_many_processes_as_asked_for_or_as_there_are_cpus() -> None:
+    assert read("--jobs", "3").processes == 3
+    assert read().processes >= 1
 
 
 @pytest.mark.parametrize(
@@ -35,7 +28,12 @@ def test_slower_by_one_is_the_same() -> None:
         (("--engines", "0"), "--engines.*larger than 0"),
         (("--rate", "0"), "--rate.*larger than 0"),
         (("--requests", "-1"), "--requests.*larger than 0"),
-        (("--slow-engines", "5"), "--slow-engines.*from 0 to --engines"),
+        (("--jobs", "0"), "--jobs.*larger than 0"),
+        (("--scrape-lag", "-1s"), "--scrape-lag.*not be negative"),
+        (("--engines", "5", "--fleet", "fleet.yaml"), "--engines.*cannot go together with --fleet"),
+        (("--find-knee", "--sweep", "sweep.yaml"), "--find-knee.*cannot go together with --sweep"),
+        (("--sweep-out", "best.yaml"), "--sweep-out.*needs --sweep"),
+        (("--knee-share", "1.1"), "--knee-share.*at most 1"),
         (("--policy", ""), "--policy.*names no policy"),
     ],
 )
