@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import isnan
@@ -11,6 +11,10 @@ from typing import Generic, TypeVar
 from epp.simulate.measures import Distribution, Measures, PriorityClass
 
 T = TypeVar("T")
+K = TypeVar("K")
+
+# Policies that know what no picker can: shown beside the others, and never the best.
+BOUNDS = frozenset({"oracle"})
 
 UNKNOWN = "-"
 
@@ -34,10 +38,25 @@ class Column(Generic[T]):
     show: Callable[[float], str]
     better: Better = Better.NEITHER
 
+    @property
+    def heading(self) -> str:
+        """With its group, for where it stands alone: "TTFT p90, ms"."""
+        group, comma, unit = self.group.partition(",")
+        return f"{group} {self.name}{comma}{unit}".strip()
+
     def cell(self, row: T) -> str:
         """How a row's number reads."""
         value = self.value(row)
         return UNKNOWN if isnan(value) else self.show(value)
+
+    def best(self, rows: Mapping[K, T]) -> list[K]:
+        """The keys of the best of `rows`, all that read like it; none if all read the same."""
+        known = {key: row for key, row in rows.items() if not isnan(self.value(row))}
+        cells = {key: self.cell(row) for key, row in known.items()}
+        if self.better is Better.NEITHER or len(set(cells.values())) < 2:
+            return []
+        first = max(known, key=lambda key: self.better.value * self.value(known[key]))
+        return [key for key, cell in cells.items() if cell == cells[first]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +72,21 @@ class Table(Generic[T]):
         """A row's numbers."""
         return [column.cell(self.rows[key]) for column in self.columns]
 
-    def best(self, among: Sequence[tuple[str, ...]]) -> list[str | None]:
-        """How the best number of each column reads among these rows; None if they all read the same."""
-        return [_best(column, [self.rows[key] for key in among]) for column in self.columns]
+    def best(self) -> set[tuple[tuple[str, ...], int]]:
+        """Row and column of each best number. Policies compete where the other keys of their rows agree.
+
+        What reads the same is equally good, and nothing is the best where all read the same.
+        """
+        rivals: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        for key in self.rows:
+            if key[0] not in BOUNDS:
+                rivals.setdefault(key[1:], []).append(key)
+        return {
+            (key, number)
+            for keys in rivals.values()
+            for number, column in enumerate(self.columns)
+            for key in column.best({key: self.rows[key] for key in keys})
+        }
 
 
 def tables(runs: Mapping[str, Measures]) -> list[Table[Measures] | Table[PriorityClass]]:
@@ -75,16 +106,17 @@ def tables(runs: Mapping[str, Measures]) -> list[Table[Measures] | Table[Priorit
     return found
 
 
+def ranking(column: Column[Measures], runs: Mapping[str, Measures]) -> list[str]:
+    """The policies that `column` says something of, the best first."""
+    known = (
+        name for name, measures in runs.items() if name not in BOUNDS and not isnan(column.value(measures))
+    )
+    return sorted(known, key=lambda name: -column.better.value * column.value(runs[name]))
+
+
 def percent(share: float) -> str:
     """A share from 0 to 1 for people."""
     return f"{share:.1%}"
-
-
-def _best(column: Column[T], rows: Sequence[T]) -> str | None:
-    values = {column.value(row): column.cell(row) for row in rows if not isnan(column.value(row))}
-    if column.better is Better.NEITHER or len(set(values.values())) < 2:
-        return None
-    return values[max(values, key=lambda value: value * column.better.value)]
 
 
 def _times(
@@ -97,11 +129,11 @@ def _times(
 
 
 def _milliseconds(digits: int) -> Callable[[float], str]:
-    return lambda seconds: f"{1000 * seconds:.{digits}f}"
+    return lambda seconds: f"{1000 * seconds:,.{digits}f}"
 
 
 def _fixed(digits: int) -> Callable[[float], str]:
-    return lambda value: f"{value:.{digits}f}"
+    return lambda value: f"{value:,.{digits}f}"
 
 
 _CLIENTS: tuple[Column[Measures], ...] = (
@@ -180,3 +212,7 @@ _PRIORITIES: tuple[Column[PriorityClass], ...] = (
     Column("", "in SLO", "", lambda c: c.in_slo, percent),
     *_times("TTFT, ms", "", lambda c: c.ttft, _milliseconds(0)),
 )
+
+# What a report says first: by heading.
+_FIRST = ("in SLO", "TTFT p90, ms", "TPOT p90, ms", "tokens/s out")
+HEADLINES = tuple(column for column in (*_CLIENTS, *_POOL) if column.heading in _FIRST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import nan
+from typing import Any
 
 from epp.simulate.columns import Column, Table, tables
 from tests.simulated_runs import run
@@ -31,33 +32,52 @@ def test_a_row_for_each_priority_where_there_are_several() -> None:
 
 
 def test_the_best_of_each_column() -> None:
-    clients, _, _ = tables({"quick": QUICK, "slow": SLOW})
-    best = dict(zip(headings(clients), clients.best(list(clients.rows)), strict=True))
-    assert best["in SLO"] == "100.0%"  # the highest
-    assert best["TTFT, ms p90"] == "190"  # the lowest: 0.1 to 0.2 s
-    assert best["shed"] == "0"
-    assert best["TPOT, ms p50"] is None  # 20.0 for both
+    clients, *_ = tables({"quick": QUICK, "slow": SLOW})
+    assert best(clients) == {
+        ("quick", "in SLO"),  # the highest
+        ("quick", "good/s"),
+        *(("quick", f"TTFT, ms {name}") for name in ("p50", "p90", "p99")),  # the lowest
+        *(("quick", f"latency, s {name}") for name in ("p50", "p90", "p99")),
+        ("quick", "shed"),
+    }  # and not TPOT, which is 20.0 for both
 
 
 def test_what_reads_the_same_is_not_better() -> None:
-    clients, _ = tables({"one": QUICK, "other": replace(QUICK, in_slo=QUICK.in_slo - 1e-9)})
-    assert set(clients.best(list(clients.rows))) == {None}
+    one, other = QUICK, replace(QUICK, in_slo=QUICK.in_slo - 1e-9)
+    worse = replace(QUICK, in_slo=0.5)
+    assert not best(tables({"one": one, "other": other})[0])
+    among_three = best(tables({"one": one, "other": other, "worse": worse})[0])
+    assert among_three == {("one", "in SLO"), ("other", "in SLO")}
 
 
 def test_what_is_not_known_is_no_best() -> None:
-    unknown = replace(QUICK, imbalance=nan)
-    _, pool = tables({"quick": QUICK, "unknown": unknown, "even": replace(QUICK, imbalance=1.0)})
-    assert pool.best(list(pool.rows))[headings(pool).index("imbalance")] == "1.00"
+    unknown, even = replace(QUICK, imbalance=nan), replace(QUICK, imbalance=1.0)
+    _, pool = tables({"quick": QUICK, "unknown": unknown, "even": even})
+    assert best(pool) == {("even", "imbalance")}
     assert cells(pool, ("unknown",))["imbalance"] == "-"
 
 
-def headings(table: Table[object]) -> list[str]:
+def test_a_bound_is_no_policy_to_beat() -> None:
+    assert not best(tables({"oracle": QUICK, "slow": SLOW})[0])
+
+
+def test_priorities_compete_with_their_like() -> None:
+    *_, priorities = tables({"slow": SLOW, "quick": run(ttft=0.1, refused=(-1,)).measures})
+    assert {row for row, _ in best(priorities)} == {"quick 0"}
+
+
+def best(table: Table[Any]) -> set[tuple[str, str]]:
+    """Rows and headings of the best numbers."""
+    return {(" ".join(key), headings(table)[number]) for key, number in table.best()}
+
+
+def headings(table: Table[Any]) -> list[str]:
     return [heading(column) for column in table.columns]
 
 
-def cells(table: Table[object], key: tuple[str, ...]) -> dict[str, str]:
+def cells(table: Table[Any], key: tuple[str, ...]) -> dict[str, str]:
     return dict(zip([column.name for column in table.columns], table.cells(key), strict=True))
 
 
-def heading(column: Column[object]) -> str:
+def heading(column: Column[Any]) -> str:
     return f"{column.group} {column.name}".strip()

@@ -16,10 +16,10 @@ def test_tables_for_a_terminal() -> None:
     assert (
         table({"quick": QUICK, "my/slow.yaml": SLOW})
         == """\
-                                      TTFT, ms          TPOT, ms     latency, s
-policy        in SLO  good/s   p50   p90   p99   p50   p90   p99  p50  p90  p99  shed
-quick         100.0%    1.00   150   190   199  20.0  20.0  20.0  0.4  0.4  0.4     0
-my/slow.yaml   33.7%    0.34  2250  2850  2985  20.0  20.0  20.0  2.5  3.0  3.2     0
+                                         TTFT, ms          TPOT, ms     latency, s
+policy        in SLO  good/s    p50    p90    p99   p50   p90   p99  p50  p90  p99  shed
+quick         100.0%    1.00    150    190    199  20.0  20.0  20.0  0.4  0.4  0.4     0
+my/slow.yaml   33.7%    0.34  2,250  2,850  2,985  20.0  20.0  20.0  2.5  3.0  3.2     0
 
                      tokens/s   prefix hits
 policy        req/s   in  out  found  ideal  imbalance  preempted  adapter loads

@@ -1,0 +1,195 @@
+"""One page with all of a report: tables and plots, in a single file without scripts, fonts or links.
+
+Importing this imports matplotlib, which is there with the extra `simulate`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from importlib.resources import files
+from itertools import count
+from pathlib import Path
+from typing import Any, get_type_hints
+from xml.etree.ElementTree import Element, tostring
+
+from epp.config.flag_values import kind_of
+from epp.errors import ConfigError, Fault
+from epp.simulate.charts import MOST_LINES, Chart, engine_charts, latency_charts, pool_charts
+from epp.simulate.columns import BOUNDS, HEADLINES, UNKNOWN, Column, Table, ranking, tables
+from epp.simulate.elements import element, table_element
+from epp.simulate.measures import Measures, Run
+from epp.simulate.plots import draw, look_colour, look_dashes
+from epp.simulate.report import slo_text
+from epp.simulate.settings import SimulateSettings
+
+
+def write_page(
+    path: Path, settings: Mapping[str, Any], runs: Mapping[str, Run], more: Sequence[Table[Any]] = ()
+) -> None:
+    """Writes the page of `runs` to `path`, with the tables of a search (`more`) if there are any.
+
+    `settings` are those of SimulateSettings, by name. ConfigError if the file cannot be written.
+    """
+    page = (
+        "<!DOCTYPE html>\n" + tostring(_page(settings, runs, more), encoding="unicode", method="html") + "\n"
+    )
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([Fault(str(path), 0, "", f"cannot be written: {error.strerror}")]) from error
+
+
+def _page(settings: Mapping[str, Any], runs: Mapping[str, Run], more: Sequence[Table[Any]]) -> Element:
+    title = f"{settings.get('workload', 'A workload')} under {_several(len(runs), 'policy', 'policies')}"
+    style = (files(__package__) / "page.css").read_text(encoding="utf-8")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", f"{title} - epp simulate"),
+        element("style", style),
+    )
+    measures = {name: run.measures for name, run in runs.items()}
+    body = element(
+        "body",
+        element("h1", title),
+        element("p", _about(runs)),
+        element("pre", element("code", _command(settings))),
+        element("ul", *_cards(measures), class_="cards"),
+        element("main", *_numbers(measures, more), *_plots(runs), *_settings(settings)),
+    )
+    return element("html", head, body, lang="en")
+
+
+def _about(runs: Mapping[str, Run]) -> str:
+    some = next(iter(runs.values()))
+    engines = _several(len(some.outcome.timeline.servers), "engine", "engines")
+    requests = _several(some.measures.requests, "request", "requests")
+    slo = slo_text(some.measures.slo)
+    return f"{requests} on {engines}, in virtual time. A good answer keeps the SLO: {slo}."
+
+
+def _cards(runs: Mapping[str, Measures]) -> list[Element]:
+    """For each of the first numbers who is best, and who is next."""
+    return [_card(column, ranking(column, runs), runs) for column in HEADLINES]
+
+
+def _card(column: Column[Measures], ranked: Sequence[str], runs: Mapping[str, Measures]) -> Element:
+    cells = [column.cell(runs[name]) for name in ranked] or [UNKNOWN]
+    best = [name for name, cell in zip(ranked, cells, strict=False) if cell == cells[0]]
+    following = [f"{name} {cell}" for name, cell in zip(ranked, cells, strict=False) if cell != cells[0]]
+    return element(
+        "li",
+        element("span", column.heading, class_="what"),
+        element("span", cells[0], class_="number"),
+        element("span", ", ".join(best), class_="who"),
+        element("span", f"next: {following[0]}" if following else None, class_="next"),
+    )
+
+
+def _numbers(runs: Mapping[str, Measures], more: Sequence[Table[Any]]) -> list[Element]:
+    looks = dict(zip(runs, count()))
+
+    def mark(name: str) -> Element | None:
+        return _mark(looks[name]) if name in looks else None
+
+    shown = [*more, *tables(runs)]
+    bounds = ", ".join(name for name in runs if name in BOUNDS)
+    best = "The best of each column is marked. Another --seed shows how much of a difference is chance." + (
+        f" {bounds} knows what no picker can: a bound, not a policy." if bounds else ""
+    )
+    meanings = [
+        (_group(column), column.meaning) for table in shown for column in table.columns if column.meaning
+    ]
+    return [
+        element("h2", "Numbers"),
+        element("p", best),
+        *(table_element(table, mark) for table in shown),
+        _unfolding("What the columns mean", dict(meanings)),
+    ]
+
+
+def _plots(runs: Mapping[str, Run]) -> list[Element]:
+    ids = (f"chart-{number}" for number in count())
+    looks = dict(zip(runs, count()))
+    servers = next(iter(runs.values())).outcome.timeline.servers
+    each = (
+        _legend({server: look for look, server in enumerate(servers)})
+        if len(servers) <= MOST_LINES
+        else element("p", "The line is the median engine, the band reaches from the emptiest to the fullest.")
+    )
+    return [
+        element("h2", "Latency"),
+        element(
+            "p",
+            "The share of requests that had so much of their answer within a time. Requests that were "
+            "refused never had it: the line of a policy that refuses ends below 100 %.",
+        ),
+        _legend(looks),
+        _figures(latency_charts(runs), ids),
+        element("h2", "The pool over time"),
+        element("p", "Averages of short intervals."),
+        _legend(looks),
+        _figures(pool_charts(runs), ids),
+        element("h2", "Each engine over time"),
+        element("p", "Requests running and waiting, with the same axes for all policies."),
+        each,
+        _figures(engine_charts(runs), ids),
+    ]
+
+
+def _settings(settings: Mapping[str, Any]) -> list[Element]:
+    shown = {f"--{flag}": text for flag, text, _ in _flags(settings)}
+    return [element("h2", "Settings"), _unfolding("All of them", shown)]
+
+
+def _command(settings: Mapping[str, Any]) -> str:
+    """The command line that these settings come of."""
+    given = ((flag, text) for flag, text, is_default in _flags(settings) if not is_default)
+    words = (f"--{flag} {shlex.quote(text)}" for flag, text in given)
+    return " ".join(["epp simulate", *words])
+
+
+def _flags(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """Name and value of each flag, and whether it is as without it."""
+    hints = get_type_hints(SimulateSettings)
+    for each in fields(SimulateSettings):
+        value = settings.get(each.name, each.default)
+        text = "" if value is None else kind_of(hints[each.name]).show(value)
+        yield each.metadata["name"] or each.name.replace("_", "-"), text, value == each.default
+
+
+def _figures(charts: Iterable[Chart], ids: Iterator[str]) -> Element:
+    drawn = (
+        element("figure", element("figcaption", chart.title), draw(chart, name))
+        for chart, name in zip(charts, ids, strict=False)
+    )
+    return element("div", *drawn, class_="charts")
+
+
+def _legend(looks: Mapping[str, int]) -> Element:
+    return element("ul", *(element("li", _mark(look), name) for name, look in looks.items()), class_="legend")
+
+
+def _mark(look: int) -> Element:
+    """A piece of the line that has this look."""
+    width = 2.0
+    dashes = " ".join(f"{width * length:g}" for length in look_dashes(look)) or "none"
+    style = f"stroke: {look_colour(look)}; stroke-width: {width:g}; stroke-dasharray: {dashes}"
+    line = element("line", x1="0", x2="30", y1="5", y2="5", style=style)
+    return element("svg", line, viewBox="0 0 30 10", class_="mark", aria_hidden="true")
+
+
+def _unfolding(title: str, items: Mapping[str, str]) -> Element:
+    pairs = (each for name, text in items.items() for each in (element("dt", name), element("dd", text)))
+    return element("details", element("summary", title), element("dl", *pairs))
+
+
+def _group(column: Column[Any]) -> str:
+    return column.group or column.name
+
+
+def _several(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
