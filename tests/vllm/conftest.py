@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest_asyncio
 from tests.e2e.process import eventually, free_ports
 from tests.e2e.stack import Gateway, Picker, Pool
 from tests.vllm.install import install, wanted_folder
-from tests.vllm.server import ADAPTERS, LATE_ADAPTER, Vllm
+from tests.vllm.server import Vllm, make_model
 from tests.vllm.stack import PATIENT, Stack, openai_client
 
 FOUND = pytest.StashKey[list[str]]()
@@ -31,10 +30,7 @@ def venv() -> Path:
 @pytest.fixture(scope="session")
 def model_folder(venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny model with its adapters."""
-    folder = tmp_path_factory.mktemp("vllm") / "model"
-    program = Path(__file__).with_name("tiny_model.py")
-    subprocess.run([venv / "bin" / "python", program, folder, *ADAPTERS, LATE_ADAPTER], check=True)
-    return folder
+    return make_model(venv, tmp_path_factory.mktemp("vllm"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,10 @@ BATCH = 4
 # Tokens in a KV block. vLLM on a CPU wants a multiple of 32.
 BLOCK = 32
 
-# Bytes for the KV cache. A token of this model takes 2 KiB, so 32,768 tokens fit.
-_KV_CACHE_BYTES = 64 << 20
+# What the KV cache is to hold, and the bytes that a token of this model takes: 2 layers * 4 heads * 32
+# dimensions * 2 (key, value) * 4 bytes.
+KV_CACHE_TOKENS = 32_768
+_TOKEN_BYTES = 2048
 
 # Seconds. A server is up after 40 s on a machine with nothing else to do, after minutes on a busy one.
 _START_UP = 600.0
@@ -122,6 +125,14 @@ class Vllm(Process):
         (await self._http.post("/v1/unload_lora_adapter", json={"lora_name": name})).raise_for_status()
 
 
+def make_model(venv: Path, folder: Path) -> Path:
+    """Writes the model with its adapters to a folder below `folder`, and returns that."""
+    model = folder / "model"
+    program = Path(__file__).with_name("tiny_model.py")
+    subprocess.run([venv / "bin" / "python", program, model, *ADAPTERS, LATE_ADAPTER], check=True)
+    return model
+
+
 def _command(venv: Path, model: Path, port: int) -> list[str]:
     options = {
         "served-model-name": BASE_MODEL,
@@ -130,7 +141,7 @@ def _command(venv: Path, model: Path, port: int) -> list[str]:
         "dtype": "float32",
         "max-num-seqs": BATCH,
         "block-size": BLOCK,
-        "kv-cache-memory-bytes": _KV_CACHE_BYTES,
+        "kv-cache-memory-bytes": KV_CACHE_TOKENS * _TOKEN_BYTES,
         "max-loras": len(ADAPTERS),
     }
     return [

@@ -1,0 +1,82 @@
+"""The servers of the real runs, and what they are in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from benchmarks.validity import probes
+from benchmarks.validity.asking import ask_all
+from benchmarks.validity.worlds import Servers, gateway
+from epp.sim.engine import EngineConfig
+from epp.sim.tokens import TOKEN_BYTES
+from tests.e2e.process import free_ports
+from tests.e2e.stack import BASE_MODEL, Simulators
+from tests.vllm import server as vllm
+from tests.vllm.install import install, wanted_folder
+
+# Four engines that have room for a third of the prefixes each: with room for all, or for none, it would not
+# matter much which of them is asked.
+_SIMULATED = 4
+_SIMULATED_BLOCKS = 4000
+
+# vLLM's on a CPU where nothing else is said, in its tokens, which are bytes here.
+_VLLM_STEP_TOKENS = 2048
+
+
+@asynccontextmanager
+async def epp_sim(folder: Path, time_scale: float) -> AsyncIterator[Servers]:
+    """`epp sim`."""
+    flags = (f"--num-blocks={_SIMULATED_BLOCKS}", f"--time-scale={time_scale}")
+    async with Simulators(folder, _SIMULATED, *flags) as servers:
+        fleet = dict.fromkeys(servers.addresses, EngineConfig(num_blocks=_SIMULATED_BLOCKS))
+        yield Servers(BASE_MODEL, fleet, time_scale)
+
+
+@asynccontextmanager
+async def two_vllm(folder: Path, time_scale: float) -> AsyncIterator[Servers]:
+    """vLLM with a tiny model, whose step times are measured first.
+
+    A token of the simulation is 4 bytes, and one of this model a single byte: so the engines of the
+    simulation have a quarter of its tokens everywhere. Real time cannot be scaled, so `time_scale` is 1.
+    """
+    if time_scale != 1:
+        raise SystemExit("the time of real servers cannot be scaled")
+    servers = _vllm(folder)
+    async with AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as group:
+            for server in servers:
+                group.create_task(stack.enter_async_context(server), name=f"start {server.address}")
+        addresses = [server.address for server in servers]
+        fit = await _measure(addresses, folder / "probing")
+        print(f"probes: {fit}", flush=True)
+        engine = EngineConfig(
+            max_num_seqs=vllm.BATCH,
+            max_num_batched_tokens=_VLLM_STEP_TOKENS // TOKEN_BYTES,
+            num_blocks=vllm.KV_CACHE_TOKENS // vllm.BLOCK,
+            block_size=vllm.BLOCK // TOKEN_BYTES,
+            step_time=fit.step_time,
+        )
+        yield Servers(vllm.BASE_MODEL, dict.fromkeys(addresses, engine), overhead=fit.overhead)
+
+
+SERVERS: Mapping[str, Callable[[Path, float], AbstractAsyncContextManager[Servers]]] = {
+    "sim": epp_sim,
+    "vllm": two_vllm,
+}
+
+
+def _vllm(folder: Path) -> list[vllm.Vllm]:
+    venv, port = wanted_folder(), free_ports(2)
+    install(venv)
+    model = vllm.make_model(venv, folder)
+    return [vllm.Vllm(folder, venv, model, port + number) for number in range(2)]
+
+
+async def _measure(addresses: list[str], folder: Path) -> probes.Fit:
+    shapes, asked = zip(*probes.probing(len(addresses)), strict=True)
+    async with gateway("least-requests", addresses, folder) as port:
+        answers = await ask_all(port, vllm.BASE_MODEL, asked, time_scale=1.0)
+    return probes.fit(probes.probes(shapes, answers))
