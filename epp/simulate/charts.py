@@ -22,7 +22,7 @@ _POINTS = 250
 # Intervals that a run is cut into where policies are compared over time: so few that lines can be told apart.
 _INTERVALS = 60
 
-# Per cent of a line that fit into its plot: what the few requests of the end do would make all else flat.
+# Per cent of a line that fit into its plot: a moment of much more would make all else flat.
 _SHOWN = 97
 
 # Of more engines than this a band is shown.
@@ -57,6 +57,13 @@ class Scale(Enum):
     TIMES = auto()  # seconds of very different sizes: logarithmic
 
 
+class Limit(NamedTuple):
+    """A value of an axis to be marked."""
+
+    name: str
+    value: float
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """`low` and `high` None: what the lines need."""
@@ -65,11 +72,12 @@ class Axis:
     scale: Scale = Scale.NUMBERS
     low: float | None = 0.0
     high: float | None = None
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One plot. `text` says what it shows without being seen; `limit` is a value of x to be marked."""
+    """One plot. `text` says what it shows without being seen; with `dots` each point of a line is marked."""
 
     title: str
     text: str
@@ -77,7 +85,7 @@ class Chart:
     y: Axis
     lines: tuple[Line, ...]
     bands: tuple[Band, ...] = ()
-    limit: float | None = None
+    dots: bool = False
 
 
 def latency_charts(runs: Mapping[str, Run]) -> list[Chart]:
@@ -94,8 +102,14 @@ def latency_charts(runs: Mapping[str, Run]) -> list[Chart]:
             Line(name, *_cumulated(each, len(each) + without[name]), look)
             for look, (name, each) in enumerate(seconds.items())
         )
-        text = f"Share of requests over {title.lower()}. p90 of the answers: {_listed(p90, format_seconds)}."
-        return Chart(title, text, Axis(label, Scale.TIMES, None), _SHARE_OF_REQUESTS, lines, limit=limit)
+        text = f"Share of requests over {title.lower()}. p90 of the answers: {listed(p90, format_seconds)}."
+        x = Axis(
+            label,
+            Scale.TIMES,
+            None,
+            limit=None if limit is None else Limit(f"SLO {format_seconds(limit)}", limit),
+        )
+        return Chart(title, text, x, _SHARE_OF_REQUESTS, lines)
 
     return [
         chart("Time to first token", "from arrival", lambda a: a.ttft, slo.ttft),
@@ -117,7 +131,7 @@ def pool_charts(runs: Mapping[str, Run]) -> list[Chart]:
         if y.scale is Scale.NUMBERS:
             y = replace(y, high=max((np.percentile(each, _SHOWN) for each in known.values()), default=None))
         middle = {name: float(np.median(each)) for name, each in known.items()}
-        text = f"{title} over time, {y.label}. Median: {_listed(middle, _SHOW[y.scale])}."
+        text = f"{title} over time, {y.label}. Median: {listed(middle, _SHOW[y.scale])}."
         return Chart(title, text, Axis("time", Scale.CLOCK, high=end), y, lines)
 
     return [
@@ -145,6 +159,11 @@ def engine_charts(runs: Mapping[str, Run]) -> list[Chart]:
         _engine_chart(name, *loads[name], run.outcome.timeline.servers, look, x, y)
         for look, (name, run) in enumerate(runs.items())
     ]
+
+
+def listed(values: Mapping[str, float], show: Callable[[float], str]) -> str:
+    """Names with their values, for a chart's text."""
+    return ", ".join(f"{name} {show(value)}" for name, value in values.items()) or "none"
 
 
 def format_seconds(seconds: float) -> str:
@@ -221,8 +240,12 @@ def _hit_rates(run: Run) -> Floats:
 
 
 def _imbalances(run: Run) -> Floats:
-    load = in_flight(run.outcome.timeline)
-    each = (imbalance(load[a:b]) for a, b in pairwise(_edges(run.outcome.timeline)))
+    """NaN once no more requests come: the last few on many engines cannot be balanced."""
+    timeline, load = run.outcome.timeline, in_flight(run.outcome.timeline)
+    last = max((done.arrived_at for done in run.outcome.done), default=0.0)
+    each = (
+        imbalance(load[a:b]) if timeline.times[a] <= last else np.nan for a, b in pairwise(_edges(timeline))
+    )
     return np.fromiter(each, np.float64)
 
 
@@ -233,7 +256,3 @@ def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
 
 def _end(runs: Mapping[str, Run]) -> float:
     return max((run.outcome.ended_at for run in runs.values()), default=0.0)
-
-
-def _listed(values: Mapping[str, float], show: Callable[[float], str]) -> str:
-    return ", ".join(f"{name} {show(value)}" for name, value in values.items()) or "none"

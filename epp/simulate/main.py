@@ -15,8 +15,10 @@ from epp.config.effective import effective_text
 from epp.config.flags import parse_flags
 from epp.config.picker_config import PickerConfig
 from epp.errors import ConfigError, Fault
+from epp.simulate.charts import Chart
 from epp.simulate.columns import Table
 from epp.simulate.knee import find_knee
+from epp.simulate.knee_charts import knee_charts
 from epp.simulate.knee_report import knee_data, knee_tables
 from epp.simulate.measures import Run
 from epp.simulate.parallel import run_all
@@ -35,11 +37,12 @@ _INTERRUPTED = 130
 
 
 class _Answer(NamedTuple):
-    """What is reported: runs to compare, and the tables and data of a search."""
+    """What is reported: runs to compare, and the tables, charts and data of a search."""
 
     runs: Mapping[str, Run]
     tables: Sequence[Table[Any]] = ()
     data: Mapping[str, Any] = {}
+    charts: Sequence[Chart] = ()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -88,7 +91,8 @@ def _knees(setup: Setup, settings: SimulateSettings) -> _Answer:
         _tell(f"{name}: {len(knee.probes)} rates tried, {_speed(knee.simulated, knee.events, seconds)}")
     knees = {name: each.result for name, each in zip(setup.policies, timed, strict=True)}
     runs = {name: knee.run for name, knee in knees.items()}
-    return _Answer(runs, knee_tables(knees, share), {"knee": knee_data(knees, share)})
+    found = {"knee": knee_data(knees, share)}
+    return _Answer(runs, knee_tables(knees, share), found, knee_charts(knees, share))
 
 
 def _swept(setup: Setup, sweep: Sweep, settings: SimulateSettings) -> _Answer:
@@ -130,7 +134,7 @@ def _write_page(settings: SimulateSettings, answer: _Answer) -> None:
         return
     from epp.simulate.page import write_page  # a second or two of import
 
-    write_page(Path(settings.html), asdict(settings), answer.runs, answer.tables)
+    write_page(Path(settings.html), asdict(settings), answer.runs, answer.tables, answer.charts)
 
 
 def _write(path: str, content: str) -> None:

@@ -6,7 +6,7 @@ Importing this imports matplotlib, which is there with the extra `simulate`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from importlib.resources import files
 from itertools import count
@@ -20,20 +20,27 @@ from epp.simulate.charts import MOST_LINES, Chart, engine_charts, latency_charts
 from epp.simulate.columns import BOUNDS, HEADLINES, UNKNOWN, Column, Table, ranking, tables
 from epp.simulate.elements import element, table_element
 from epp.simulate.measures import Measures, Run
-from epp.simulate.plots import draw, look_colour, look_dashes
+from epp.simulate.plots import draw, look_dashes
 from epp.simulate.report import slo_text
 from epp.simulate.settings import SimulateSettings
+from epp.simulate.svg import look_colour
 
 
 def write_page(
-    path: Path, settings: Mapping[str, Any], runs: Mapping[str, Run], more: Sequence[Table[Any]] = ()
+    path: Path,
+    settings: Mapping[str, Any],
+    runs: Mapping[str, Run],
+    found: Sequence[Table[Any]] = (),
+    charts: Sequence[Chart] = (),
 ) -> None:
-    """Writes the page of `runs` to `path`, with the tables of a search (`more`) if there are any.
+    """Writes the page of `runs` to `path`, with the tables (`found`) and charts of a search if there was one.
 
     `settings` are those of SimulateSettings, by name. ConfigError if the file cannot be written.
     """
     page = (
-        "<!DOCTYPE html>\n" + tostring(_page(settings, runs, more), encoding="unicode", method="html") + "\n"
+        "<!DOCTYPE html>\n"
+        + tostring(_page(settings, runs, found, charts), encoding="unicode", method="html")
+        + "\n"
     )
     try:
         path.write_text(page, encoding="utf-8")
@@ -41,7 +48,9 @@ def write_page(
         raise ConfigError([Fault(str(path), 0, "", f"cannot be written: {error.strerror}")]) from error
 
 
-def _page(settings: Mapping[str, Any], runs: Mapping[str, Run], more: Sequence[Table[Any]]) -> Element:
+def _page(
+    settings: Mapping[str, Any], runs: Mapping[str, Run], found: Sequence[Table[Any]], charts: Sequence[Chart]
+) -> Element:
     title = f"{settings.get('workload', 'A workload')} under {_several(len(runs), 'policy', 'policies')}"
     style = (files(__package__) / "page.css").read_text(encoding="utf-8")
     head = element(
@@ -52,13 +61,20 @@ def _page(settings: Mapping[str, Any], runs: Mapping[str, Run], more: Sequence[T
         element("style", style),
     )
     measures = {name: run.measures for name, run in runs.items()}
+    ids = (f"chart-{number}" for number in count())
     body = element(
         "body",
         element("h1", title),
         element("p", _about(runs)),
         element("pre", element("code", _command(settings))),
         element("ul", *_cards(measures), class_="cards"),
-        element("main", *_numbers(measures, more), *_plots(runs), *_settings(settings)),
+        element(
+            "main",
+            *_search(runs, found, charts, ids),
+            *_numbers(measures),
+            *_plots(runs, ids),
+            *_settings(settings),
+        ),
     )
     return element("html", head, body, lang="en")
 
@@ -89,31 +105,44 @@ def _card(column: Column[Measures], ranked: Sequence[str], runs: Mapping[str, Me
     )
 
 
-def _numbers(runs: Mapping[str, Measures], more: Sequence[Table[Any]]) -> list[Element]:
-    looks = dict(zip(runs, count()))
+def _search(
+    runs: Mapping[str, Run], found: Sequence[Table[Any]], charts: Sequence[Chart], ids: Iterator[str]
+) -> list[Element]:
+    """What was searched for; the runs that follow are those of the search's end."""
+    if not found:
+        return []
+    mark = _marks(runs)
+    first, *others = (table_element(table, mark) for table in found)
+    plots = [_legend(_looks(runs)), _figures(charts, ids)] if charts else []
+    folded = (
+        element("details", element("summary", table.title), made)
+        for table, made in zip(found[1:], others, strict=True)
+    )
+    return [element("h2", "The search"), first, *plots, *folded]
 
-    def mark(name: str) -> Element | None:
-        return _mark(looks[name]) if name in looks else None
 
-    shown = [*more, *tables(runs)]
+def _numbers(runs: Mapping[str, Measures]) -> list[Element]:
+    shown = tables(runs)
     bounds = ", ".join(name for name in runs if name in BOUNDS)
     best = "The best of each column is marked. Another --seed shows how much of a difference is chance." + (
         f" {bounds} knows what no picker can: a bound, not a policy." if bounds else ""
     )
-    meanings = [
-        (_group(column), column.meaning) for table in shown for column in table.columns if column.meaning
-    ]
+    meanings = {
+        column.group or column.name: column.meaning
+        for table in shown
+        for column in table.columns
+        if column.meaning
+    }
     return [
         element("h2", "Numbers"),
         element("p", best),
-        *(table_element(table, mark) for table in shown),
-        _unfolding("What the columns mean", dict(meanings)),
+        *(table_element(table, _marks(runs)) for table in shown),
+        _unfolding("What the columns mean", meanings),
     ]
 
 
-def _plots(runs: Mapping[str, Run]) -> list[Element]:
-    ids = (f"chart-{number}" for number in count())
-    looks = dict(zip(runs, count()))
+def _plots(runs: Mapping[str, Run], ids: Iterator[str]) -> list[Element]:
+    looks = _looks(runs)
     servers = next(iter(runs.values())).outcome.timeline.servers
     each = (
         _legend({server: look for look, server in enumerate(servers)})
@@ -173,6 +202,17 @@ def _legend(looks: Mapping[str, int]) -> Element:
     return element("ul", *(element("li", _mark(look), name) for name, look in looks.items()), class_="legend")
 
 
+def _looks(names: Iterable[str]) -> dict[str, int]:
+    """Those of the policies, as their charts have them."""
+    return dict(zip(names, count()))
+
+
+def _marks(names: Iterable[str]) -> Callable[[str], Element | None]:
+    """What stands before the name of a policy."""
+    looks = _looks(names)
+    return lambda name: _mark(looks[name]) if name in looks else None
+
+
 def _mark(look: int) -> Element:
     """A piece of the line that has this look."""
     width = 2.0
@@ -185,10 +225,6 @@ def _mark(look: int) -> Element:
 def _unfolding(title: str, items: Mapping[str, str]) -> Element:
     pairs = (each for name, text in items.items() for each in (element("dt", name), element("dd", text)))
     return element("details", element("summary", title), element("dl", *pairs))
-
-
-def _group(column: Column[Any]) -> str:
-    return column.group or column.name
 
 
 def _several(number: int, one: str, more: str) -> str:

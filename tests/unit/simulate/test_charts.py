@@ -50,7 +50,7 @@ def test_a_line_has_few_points_and_both_ends() -> None:
 
 
 def test_the_slo_is_marked_where_there_is_one() -> None:
-    assert [chart.limit for chart in latency_charts(RUNS)] == [2.0, 0.05, None]
+    assert [chart.x.limit for chart in latency_charts(RUNS)] == [("SLO 2s", 2.0), ("SLO 50ms", 0.05), None]
 
 
 def test_what_cannot_be_seen_is_said() -> None:

@@ -14,7 +14,11 @@ import pytest
 
 from epp.config.flags import parse_flags
 from epp.errors import ConfigError
-from epp.simulate.columns import Table, tables
+from epp.simulate.charts import Chart
+from epp.simulate.columns import Table
+from epp.simulate.knee import Knee, Probe
+from epp.simulate.knee_charts import knee_charts
+from epp.simulate.knee_report import knee_tables
 from epp.simulate.page import write_page
 from epp.simulate.settings import SimulateSettings
 from tests.simulated_runs import run
@@ -54,9 +58,9 @@ class Page(HTMLParser):
         return "".join(self.texts[tag])
 
 
-def written(path: Path, more: tuple[Table[Any], ...] = ()) -> str:
+def written(path: Path, found: tuple[Table[Any], ...] = (), charts: tuple[Chart, ...] = ()) -> str:
     settings = asdict(parse_flags(SimulateSettings, ARGV, program="epp simulate"))
-    write_page(path, settings, RUNS, more)
+    write_page(path, settings, RUNS, found, charts)
     return path.read_text(encoding="utf-8")
 
 
@@ -112,11 +116,14 @@ def test_what_is_best_comes_first(page: Page) -> None:
     assert "oracle knows what no picker can" in page.text("p")
 
 
-def test_tables_of_a_search_come_before_the_others(tmp_path: Path) -> None:
-    searched = tables({"found": RUNS["quick"].measures})[0]
-    page = Page(written(tmp_path / "page.html", (searched,)))
-    assert page.texts["caption"] == [searched.title, "What clients got", "How the pool did it", "By priority"]
-    assert page.texts["th"].index("found", page.texts["th"].index("policy")) < page.texts["th"].index("quick")
+def test_what_a_search_found_comes_before_the_runs(tmp_path: Path) -> None:
+    knees = {name: Knee(20.0, each, (Probe(20.0, each.measures),), 1.0, 1) for name, each in RUNS.items()}
+    charts = tuple(knee_charts(knees, share=0.9))
+    page = Page(written(tmp_path / "page.html", tuple(knee_tables(knees, share=0.9)), charts))
+    assert page.texts["h2"][:2] == ["The search", "Numbers"]
+    assert page.texts["caption"][1:3] == ["Rates tried", "What clients got"]
+    assert page.texts["summary"][0] == "Rates tried"  # many rows, unfolded on demand
+    assert page.texts["figcaption"][0] == charts[0].title
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:

@@ -12,23 +12,26 @@ from epp.simulate.charts import (
     Axis,
     Band,
     Chart,
+    Limit,
     Line,
     Scale,
     engine_charts,
     latency_charts,
     pool_charts,
 )
-from epp.simulate.plots import LOOKS, draw, look_colour, look_dashes
+from epp.simulate.plots import draw, look_dashes
+from epp.simulate.svg import LOOKS, look_colour
 from tests.simulated_runs import run
 
 X = np.linspace(1.0, 3.0, 50)
 
 
-def chart(x: Axis, *lines: Line, limit: float | None = None) -> Chart:
-    return Chart("Some <title>", "It rises & falls.", x, Axis("height"), lines, limit=limit)
+def chart(x: Axis, *lines: Line, dots: bool = False) -> Chart:
+    y = Axis("height", limit=Limit("enough", 2.0))
+    return Chart("Some <title>", "It rises & falls.", x, y, lines, dots=dots)
 
 
-RISING = chart(Axis("when"), Line("a < b", X, X, 0), Line("other", X, 2 * X, 1), limit=2.0)
+RISING = chart(Axis("when", limit=Limit("soon", 2.0)), Line("a < b", X, X, 0), Line("other", X, 2 * X, 1))
 
 
 def titles(svg: Element) -> list[str | None]:
@@ -44,8 +47,8 @@ def test_it_says_what_it_shows() -> None:
     assert svg.tag == "svg"
     assert svg.get("role") == "img"
     assert svg.get("aria-label") == "Some <title>: It rises & falls."
-    assert titles(svg) == ["a < b", "other", "SLO: 2s"]
-    assert {"when", "height", " SLO"} <= set(labels(svg))
+    assert titles(svg) == ["a < b", "other"]
+    assert {"when", "height", "soon", "enough"} <= set(labels(svg))
 
 
 def test_colours_are_those_of_the_page() -> None:
@@ -110,6 +113,14 @@ def test_bands_and_empty_lines_are_drawn() -> None:
     svg = draw(Chart("t", "", Axis("when"), Axis("height"), (Line("none", X[:0], X[:0], 0),), (band,)), "one")
     assert titles(svg) == ["between", "none"]
     assert draw(chart(Axis("time", Scale.TIMES, None)), "one").tag == "svg"
+
+
+def test_points_can_be_marked() -> None:
+    few = Line("a", X[:3], X[:3], 0)
+    plain, dotted = (
+        len(list(draw(chart(Axis("when"), few, dots=dots), "one").iter("use"))) for dots in (False, True)
+    )
+    assert dotted == plain + 3
 
 
 def test_as_many_looks_as_there_are_lines() -> None:
