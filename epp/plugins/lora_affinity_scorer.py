@@ -40,10 +40,11 @@ class LoraAffinityScorer:
         if not self._adapters.is_adapter(adapter):
             return 1.0
         shelves = self._adapters.shelves
-        return np.array([_step(shelves[slot], adapter) for slot in endpoints.slots.tolist()])
+        return np.array([adapter_step(shelves[slot], adapter) for slot in endpoints.slots.tolist()])
 
 
-def _step(shelf: Shelf, adapter: str) -> float:
+def adapter_step(shelf: Shelf, adapter: str) -> float:
+    """Which of the four steps the endpoint with this shelf is at."""
     recent, in_flight, told = shelf.recent, shelf.in_flight, shelf.told
     if adapter in recent or adapter in in_flight or adapter in told:
         return AT_HAND

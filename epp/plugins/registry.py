@@ -31,6 +31,7 @@ from epp.plugins.destination_endpoint_served_verifier import DestinationEndpoint
 from epp.plugins.disagg_profile_handler import DisaggProfileHandler, PdProfileHandler
 from epp.plugins.endpoint_attribute_filter import EndpointAttributeFilter
 from epp.plugins.endpoint_attribute_scorer import EndpointAttributeScorer
+from epp.plugins.expected_ttft_scorer import ExpectedTtftScorer
 from epp.plugins.header_based_testing_filter import HeaderBasedTestingFilter
 from epp.plugins.header_label_affinity_scorer import HeaderLabelAffinityScorer
 from epp.plugins.header_profile_handler import HeaderProfileHandler
@@ -72,6 +73,7 @@ BUILT_IN: Mapping[str, type] = {
     "encode-filter": EncodeFilter,
     "endpoint-attribute-filter": EndpointAttributeFilter,
     "endpoint-attribute-scorer": EndpointAttributeScorer,
+    "expected-ttft-scorer": ExpectedTtftScorer,
     "header-based-testing-filter": HeaderBasedTestingFilter,
     "header-label-affinity-scorer": HeaderLabelAffinityScorer,
     "header-profile-handler": HeaderProfileHandler,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,12 +17,15 @@ from epp.wire.messages import HeaderList
 # What /debug/decisions can show.
 KEPT_DECISIONS = 1000
 
-# Scores in all kept decisions: of pools beyond 100 endpoints fewer decisions are kept. 8 MB with six numbers
+# Scores in all kept decisions: of pools beyond 100 endpoints fewer decisions are kept. 8 MB with ten numbers
 # for a candidate.
 KEPT_CANDIDATES = 100 * KEPT_DECISIONS
 
 # Of each text that a client chose, so that what is kept is bounded: a UUID has 36, a model's name rarely 100.
 KEPT_CHARACTERS = 256
+
+
+NO_TERMS: Mapping[str, Mapping[str, Floats]] = MappingProxyType({})
 
 
 class Removal(NamedTuple):
@@ -45,6 +49,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     skipped: tuple[str, ...] = ()  # scorers that misbehaved; their rows are 0
     headers: HeaderList = ()  # to be set on the request
     others: tuple[Decision, ...] = ()  # of the other profiles that ran
+    terms: Mapping[str, Mapping[str, Floats]] = NO_TERMS  # by scorer: what its scores are made of
 
     @property
     def destination(self) -> str:
@@ -166,7 +171,17 @@ def _describe_candidate(decision: Decision, index: int) -> dict[str, Any]:
         "total": float(decision.totals[index]),
         "scores": raw,
         "weighted": {name: raw[name] * weight for name, weight in decision.weights.items()},
+        **_terms(decision, index),
     }
+
+
+def _terms(decision: Decision, index: int) -> dict[str, Any]:
+    """What the scores of scorers that explain themselves are made of."""
+    told = {
+        scorer: {name: float(values[index]) for name, values in terms.items()}
+        for scorer, terms in decision.terms.items()
+    }
+    return {"terms": told} if told else {}
 
 
 def _names(decision: Decision, slots: Slots) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,19 @@ def _profile(told: Mapping[str, Any]) -> Iterator[str]:
     weights = told["weights"]
     head = ["endpoint", "address", *(f"{name} x{weight:g}" for name, weight in weights.items()), "total"]
     yield from render_table(head, (_row(candidate) for candidate in told["candidates"]))
+    for scorer in told["candidates"][0].get("terms", ()) if told["candidates"] else ():
+        yield ""
+        yield scorer
+        yield from _terms(scorer, told["candidates"])
+
+
+def _terms(scorer: str, candidates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the scorer made its scores of."""
+    rows = [(candidate["endpoint"], candidate["terms"][scorer]) for candidate in candidates]
+    head = ["endpoint", *rows[0][1]]
+    yield from render_table(
+        head, ([name, *(f"{value:.3f}" for value in terms.values())] for name, terms in rows)
+    )
 
 
 def _row(candidate: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ for each request. A plugin that misbehaves is left out of the decision, and the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from epp.datastore.endpoints import Candidates, Floats, Mask
 from epp.errors import NoEndpointError
-from epp.plugin import UNWATCHED, Filter, Misbehaviour, Picker, Scorer, Watcher
+from epp.plugin import UNWATCHED, Explained, Filter, Misbehaviour, Picker, Scorer, Watcher
 from epp.plugins.max_score_picker import MaxScorePicker
-from epp.scheduling.decision import Decision, Removal
+from epp.scheduling.decision import NO_TERMS, Decision, Removal
 from epp.types import InferenceRequest
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ class Profile:
         self._picked_in = _observer(watcher, "Picker", picker)
         self._weights = {scorer.name: scorer.weight for scorer in scorers}
         self._weight_row = np.array([scorer.weight for scorer in scorers], np.float64)
+        self._explained = [
+            (scorer, scorer.plugin) for scorer in scorers if isinstance(scorer.plugin, Explained)
+        ]
         # Scores that follow from loads alone, and the candidates and loads that they hold for.
         self._kept: tuple[Candidates, int, Floats] | None = None
 
@@ -114,6 +117,7 @@ class Profile:
             weights=self._weights,
             totals=totals,
             skipped=tuple(skipped),
+            terms=self._terms(len(candidates), skipped) if self._explained else NO_TERMS,
         )
 
     # Filters ---------------------------------------------------------------------------------------------
@@ -200,6 +204,19 @@ class Profile:
                     self._leave_out(scorer, row, "not a number", None, skipped)
             totals = self._weight_row @ scores
         return totals
+
+    def _terms(self, count: int, skipped: Sequence[str]) -> Mapping[str, Mapping[str, Floats]]:
+        """What the scores are made of, of the scorers that say so; terms of another size are left out."""
+        told: dict[str, Mapping[str, Floats]] = {}
+        for scorer, plugin in self._explained:
+            if scorer.name in skipped:
+                continue
+            try:
+                terms = plugin.terms
+                told[scorer.name] = {name: terms[name] for name in terms if terms[name].shape == (count,)}
+            except Exception as error:
+                self._watcher.misbehaved(scorer.type, scorer.name, "raised", error)
+        return told
 
     def _leave_out(
         self,

@@ -1,0 +1,135 @@
+"""How fast endpoints prefill, learned from when streamed answers begin.
+
+The time from a request's placement to its first token is taken to be
+
+    factor * (fixed + per_token * tokens + per_pair * pairs)
+
+`tokens` are those that have to be computed before: its own without what is cached, and those of the requests
+before it. `pairs` are what attention multiplies, for a prompt of c cached and n other tokens n * (c + n / 2).
+The three coefficients are the pool's, by least squares whose errors grow with the time, none below 0;
+`factor` is the endpoint's own, so that a slow server among fast ones is told apart after a few answers. All
+of it fades: the coefficients with new answers, the factors with time as well, so that no endpoint is shunned
+for what it was once.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from epp.datastore.endpoints import Floats, Slots
+from epp.forecast.columns import grown
+
+# What is believed before anything was learned: 10,000 tokens a second. To compare endpoints any speed will
+# do, and these samples count as much as two answers.
+_FIRST_COEFFICIENTS = np.array([0.02, 1e-4, 0.0])
+_FIRST_TOKENS = (100.0, 10_000.0)
+
+# Answers after which one counts 1/e: for the pool, and for one endpoint.
+_POOL_MEMORY = 500
+_ENDPOINT_MEMORY = 50
+
+# Answers that an endpoint's own have to outweigh, and the seconds after which its own count 1/e.
+_DOUBT = 4.0
+_ENDPOINT_SECONDS = 120.0
+
+# A fit costs 0.2 ms.
+_ANSWERS_BETWEEN_FITS = 16
+
+# Beneath this a time is mostly chance: seconds.
+_LEAST_SECONDS = 1e-3
+
+# One, a thousand tokens, a million pairs: so the three columns are of one magnitude for the solver.
+_UNITS = np.array([1.0, 1e3, 1e6])
+
+_SUBSETS = [list(kept) for size in (3, 2, 1) for kept in combinations(range(3), size)]
+
+
+class PrefillSpeed:
+    """See the module. Times in seconds."""
+
+    def __init__(self) -> None:
+        self.coefficients: Floats = _FIRST_COEFFICIENTS
+        self._gram: Floats = np.zeros((3, 3))
+        self._moments: Floats = np.zeros(3)
+        self._answers = 0
+        for tokens in _FIRST_TOKENS:
+            row = np.array([1.0, tokens, 0.0])
+            self._add(row, float(_FIRST_COEFFICIENTS @ row))
+        # Of each endpoint: seconds that its answers took and should have taken, and when the last began.
+        self._took: Floats = np.zeros(0)
+        self._expected: Floats = np.zeros(0)
+        self._doubt: Floats = np.zeros(0)
+        self._at: Floats = np.zeros(0)
+
+    def __repr__(self) -> str:
+        fixed, per_token, per_pair = self.coefficients.tolist()
+        return f"<PrefillSpeed {fixed:.3g} s + {per_token:.3g} s a token + {per_pair:.3g} s a pair>"
+
+    def make_room(self, slots: int) -> None:
+        """Columns have at least as many slots from now on."""
+        self._took = grown(self._took, slots, 0.0)
+        self._expected = grown(self._expected, slots, 0.0)
+        self._doubt = grown(self._doubt, slots, 1.0)
+        self._at = grown(self._at, slots, 0.0)
+
+    def seconds(self, tokens: Floats, pairs: Floats) -> Floats:
+        """To the first token at an endpoint whose factor is 1."""
+        fixed, per_token, per_pair = self.coefficients.tolist()
+        seconds: Floats = fixed + per_token * tokens + per_pair * pairs
+        return seconds
+
+    def expected(self, slot: int, tokens: float, pairs: float, now: float) -> float:
+        """To the first token at the endpoint at `slot`."""
+        factor = self.factors(np.array([slot]), now)[0]
+        return float(factor * (self.coefficients @ (1.0, tokens, pairs)))
+
+    def factors(self, slots: Slots, now: float) -> Floats:
+        """How many times as long the endpoints at `slots` take."""
+        believed = np.exp((self._at[slots] - now) / _ENDPOINT_SECONDS)
+        doubt = self._doubt[slots]
+        factors: Floats = (believed * self._took[slots] + doubt) / (believed * self._expected[slots] + doubt)
+        return factors
+
+    def learn(self, slot: int, tokens: float, pairs: float, seconds: float, now: float) -> None:
+        """An answer of the endpoint at `slot` began after `seconds`, with so much to compute before."""
+        row = np.array([1.0, tokens, pairs])
+        expected = float(self.coefficients @ row)
+        faded = np.exp((self._at[slot] - now) / _ENDPOINT_SECONDS) * (1.0 - 1.0 / _ENDPOINT_MEMORY)
+        self._took[slot] = faded * self._took[slot] + seconds
+        self._expected[slot] = faded * self._expected[slot] + expected
+        self._doubt[slot] = doubt = _DOUBT * expected
+        self._at[slot] = now
+        fade = 1.0 - 1.0 / _POOL_MEMORY
+        self._gram *= fade
+        self._moments *= fade
+        self._add(row, seconds * float((self._expected[slot] + doubt) / (self._took[slot] + doubt)))
+        self._answers += 1
+        if not self._answers % _ANSWERS_BETWEEN_FITS:
+            self._fit()
+
+    def left(self, slot: int) -> None:
+        """The endpoint is gone, and the slot may be another's."""
+        self._took[slot] = self._expected[slot] = 0.0
+
+    def _add(self, row: Floats, seconds: float) -> None:
+        scaled = row / _UNITS
+        weight = 1.0 / max(seconds, _LEAST_SECONDS)
+        self._gram += weight * np.outer(scaled, scaled)
+        self._moments += weight * seconds * scaled
+
+    def _fit(self) -> None:
+        """The best of all fits without a negative coefficient; they stay as they are if there is none."""
+        least = np.inf
+        for kept in _SUBSETS:
+            try:
+                solution = np.linalg.solve(self._gram[np.ix_(kept, kept)], self._moments[kept])
+            except np.linalg.LinAlgError:
+                continue
+            error = -float(solution @ self._moments[kept])  # up to a constant
+            if (solution >= 0.0).all() and error < least:
+                least = error
+                coefficients = np.zeros(3)
+                coefficients[kept] = solution
+                self.coefficients = coefficients / _UNITS

@@ -1,0 +1,216 @@
+"""expected-ttft-scorer: the endpoint that is expected to begin its answer soonest scores best.
+
+Where a weighted sum adds up queue, cache and adapters in units of their own, this asks of each endpoint one
+question, in seconds: when would the first token come? What it needs for that it learns from the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, NamedTuple
+
+import numpy as np
+
+from epp.config.constraints import Doc, Range
+from epp.datastore.adapters import Adapters
+from epp.datastore.endpoints import Candidates, Endpoint, Floats, Slots
+from epp.forecast.backlog import Backlogs, Work
+from epp.forecast.mean import FadingMean
+from epp.forecast.prefill import PrefillSpeed
+from epp.plugin import Context
+from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
+from epp.plugins.lora_affinity_scorer import AT_HAND, NO_SLOT, adapter_step
+from epp.types import InferenceRequest
+
+# Believed until answers have told better, seconds: a load from a local disk; half of an answer, until one
+# of the adapters in an engine's slots has no request left; a short answer.
+_FIRST_LOAD_SECONDS = 0.1
+_FIRST_SLOT_SECONDS = 1.0
+_FIRST_ANSWER_SECONDS = 2.0
+
+# Answers that those are remembered for.
+_MEMORY = 100.0
+
+# Costs are at least this, seconds, so that they have a ratio.
+_LEAST_SECONDS = 1e-3
+
+
+class _Forecast(NamedTuple):
+    """Of one request at each candidate: what it has to compute, and the terms of its cost in seconds."""
+
+    request: InferenceRequest
+    slots: Slots
+    tokens: Floats
+    pairs: Floats
+    queue: Floats
+    prefill: Floats
+    adapter: Floats
+    steps: Floats | None  # of lora-affinity-scorer; None: no adapter is asked for
+    disturbance: Floats
+    crowd: Floats
+    now: float
+
+
+@dataclass
+class ExpectedTtftScorer:
+    """Prefers the endpoint that is expected to begin its answer soonest, and to be disturbed least by it.
+
+    The score is the least cost of all candidates / the endpoint's cost. The cost is in seconds: the work
+    queued there, the prefill of what the endpoint does not have cached, and the wait for the adapter make the
+    expected time to the first token. Two more terms stand for what the request does to others:
+    `disturbanceWeight` of the time for which its prefill holds up each answer in flight there, and
+    `crowdWeight` of an answer's usual duration for an endpoint with as many requests as the mean. Speeds, of
+    the pool and of each endpoint, are learned from the moments at which streamed answers begin.
+    """
+
+    disturbance_weight: Annotated[
+        float, Range(0, 100), Doc("cost of a second for which an answer in flight is held up")
+    ] = 0.1
+    crowd_weight: Annotated[
+        float,
+        Range(0, 100),
+        Doc("part of an answer's duration that a mean number of requests in flight costs"),
+    ] = 0.025
+    prefix_match_info_producer_name: Annotated[str, Doc("the producer to ask; unset: the first one")] = ""
+
+    _producer: ApproxPrefixCacheProducer = field(
+        init=False, repr=False, default_factory=ApproxPrefixCacheProducer
+    )
+    _adapters: Adapters = field(init=False, repr=False, default_factory=Adapters)
+    _speed: PrefillSpeed = field(init=False, repr=False, default_factory=PrefillSpeed)
+    _backlogs: Backlogs = field(init=False, repr=False, default_factory=Backlogs)
+    _load_seconds: FadingMean = field(
+        init=False, repr=False, default_factory=lambda: FadingMean(_FIRST_LOAD_SECONDS, _MEMORY)
+    )
+    _slot_seconds: FadingMean = field(
+        init=False, repr=False, default_factory=lambda: FadingMean(_FIRST_SLOT_SECONDS, _MEMORY)
+    )
+    _answer_seconds: FadingMean = field(
+        init=False, repr=False, default_factory=lambda: FadingMean(_FIRST_ANSWER_SECONDS, _MEMORY)
+    )
+    _begun_at: dict[int, float] = field(init=False, repr=False, default_factory=dict)
+    _latest: _Forecast | None = field(init=False, repr=False, default=None)
+
+    def setup(self, context: Context) -> None:
+        """See NeedsContext."""
+        self._producer = context.shared(ApproxPrefixCacheProducer, self.prefix_match_info_producer_name)
+        self._adapters = context.store.adapters
+
+    def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
+        """1 for the least cost, 0.5 for twice as much."""
+        if not len(endpoints):
+            return np.zeros(0)
+        self._latest = latest = self._forecast(request, endpoints)
+        cost = latest.queue + latest.prefill + latest.adapter + latest.disturbance + latest.crowd
+        np.maximum(cost, _LEAST_SECONDS, out=cost)
+        scores: Floats = float(cost.min()) / cost
+        return scores
+
+    @property
+    def terms(self) -> Mapping[str, Floats]:
+        """See Explained."""
+        latest = self._latest
+        if latest is None:
+            return {}
+        return {
+            "uncached tokens": latest.tokens,
+            "queue s": latest.queue,
+            "prefill s": latest.prefill,
+            "adapter s": latest.adapter,
+            "disturbance s": latest.disturbance,
+            "crowd s": latest.crowd,
+        }
+
+    def placed(self, request: InferenceRequest, endpoint: Endpoint, profile: str) -> None:
+        """See PlacementObserver. What was foreseen of the endpoint is its work from now on."""
+        latest, self._latest = self._latest, None
+        if latest is None or latest.request is not request:
+            return
+        index = int(np.searchsorted(latest.slots, endpoint.slot))
+        self._backlogs.add(
+            id(request),
+            Work(
+                endpoint.slot,
+                float(latest.tokens[index]),
+                float(latest.pairs[index]),
+                float(latest.prefill[index]),
+                latest.now,
+                request.body.stream,
+                adapter_seconds=float(latest.adapter[index]),
+                adapter_delay=self._adapter_delay(latest.steps, index),
+            ),
+        )
+
+    def first_token(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        """See FirstTokenObserver. Learns, unless the endpoint is not the one that was picked."""
+        work = self._backlogs.begun(id(request), now)
+        if work is None or work.slot != endpoint.slot:
+            return
+        self._begun_at[id(request)] = now
+        seconds = now - work.placed_at
+        if work.adapter_delay is None:
+            self._speed.learn(work.slot, work.tokens_ahead, work.pairs_ahead, seconds, now)
+        else:
+            expected = self._speed.expected(work.slot, work.tokens_ahead, work.pairs_ahead, now)
+            work.adapter_delay.add(max(seconds - expected, 0.0))
+
+    def ended(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        """See EndObserver."""
+        self._backlogs.done(id(request), now)
+        begun_at = self._begun_at.pop(id(request), None)
+        if begun_at is not None:
+            self._answer_seconds.add(now - begun_at)
+
+    def left(self, slot: int) -> None:
+        """See DepartureObserver."""
+        self._backlogs.left(slot)
+        self._speed.left(slot)
+
+    def _forecast(self, request: InferenceRequest, endpoints: Candidates) -> _Forecast:
+        slots, now = endpoints.slots, endpoints.now
+        self._backlogs.make_room(len(endpoints.roster))
+        self._speed.make_room(len(endpoints.roster))
+        tokens, pairs = self._work(request, endpoints)
+        prefill = self._speed.factors(slots, now) * self._speed.seconds(tokens, pairs)
+        in_flight = endpoints.in_flight
+        mean = max(int(np.add.reduce(in_flight)) / len(in_flight), 1.0)
+        steps = self._steps(request, slots)
+        return _Forecast(
+            request,
+            slots,
+            tokens,
+            pairs,
+            self._backlogs.seconds(slots, now),
+            prefill,
+            np.zeros(len(slots)) if steps is None else self._adapter_seconds(steps),
+            steps,
+            in_flight * (self.disturbance_weight * prefill),
+            (self.crowd_weight * self._answer_seconds.value / mean) * in_flight,
+            now,
+        )
+
+    def _work(self, request: InferenceRequest, endpoints: Candidates) -> tuple[Floats, Floats]:
+        """Tokens that each candidate has to compute, at least the last one, and their pairs."""
+        prompt = float(request.body.prompt.tokens)
+        matched, size = self._producer.match(request, endpoints)
+        cached = matched * (prompt / size) if size else np.zeros(len(endpoints))
+        tokens = np.maximum(prompt - cached, 1.0)
+        return tokens, tokens * (cached + tokens / 2.0)
+
+    def _steps(self, request: InferenceRequest, slots: Slots) -> Floats | None:
+        adapter = request.target_model
+        if not self._adapters.is_adapter(adapter):
+            return None
+        shelves = self._adapters.shelves
+        return np.array([adapter_step(shelves[slot], adapter) for slot in slots.tolist()])
+
+    def _adapter_delay(self, steps: Floats | None, index: int) -> FadingMean | None:
+        if steps is None or steps[index] >= AT_HAND:
+            return None
+        return self._load_seconds if steps[index] > NO_SLOT else self._slot_seconds
+
+    def _adapter_seconds(self, steps: Floats) -> Floats:
+        load, slot = self._load_seconds.value, self._slot_seconds.value
+        seconds: Floats = np.where(steps >= AT_HAND, 0.0, np.where(steps > NO_SLOT, load, slot))
+        return seconds
