@@ -27,6 +27,7 @@ The rules, those of vLLM's default scheduler:
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from epp.sim.adapters import AdapterSlots
@@ -160,6 +161,33 @@ class Engine:
     def due(self) -> float | None:
         """When to call `step` next; None: when there is a request again."""
         return self._leap.end(self._leap.steps) if self._leap else self._ends_at
+
+    # For whoever foresees what the engine will do; in a leap, to be asked after `catch_up`.
+
+    @property
+    def batch(self) -> Collection[Sequence]:
+        """The running sequences, in order of admission."""
+        return self._running.values()
+
+    @property
+    def queue(self) -> Collection[Sequence]:
+        """The waiting sequences, first in line first."""
+        return self._waiting.values()
+
+    @property
+    def pool(self) -> BlockPool:
+        """Its KV blocks, to look at."""
+        return self._pool
+
+    @property
+    def adapter_users(self) -> Mapping[str, int]:
+        """How many running sequences each adapter in GPU memory has, least recently used first."""
+        return self._slots.users
+
+    @property
+    def step_ends_at(self) -> float | None:
+        """The end of the step under way."""
+        return self._leap.end(self._leap.taken + 1) if self._leap else self._ends_at
 
     def submit(self, request: SimRequest, now: float) -> Sequence:
         """Queues `request`. ValueError if its id is here already or if it could never run."""
@@ -332,7 +360,7 @@ class Engine:
     # Leaps -----------------------------------------------------------------------------------------------
 
     def _steps_alike(self) -> int:
-        """How many steps from the one under way give each running sequence one token that is not its first."""
+        """How many steps, the one under way included, give each running sequence one token, not its first."""
         batch, running = self._batch, self._running.values()
         if batch.decodes != len(running) or batch.prefills or batch.load_seconds:
             return 0
@@ -341,7 +369,7 @@ class Engine:
         return min((s.request.output_tokens - s.produced for s in running), default=0)
 
     def _admission(self) -> tuple[bool, Sequence | None]:
-        """Whether nobody new is admitted before somebody leaves, and the first who would be if it had blocks."""
+        """Whether nobody new is admitted before somebody leaves; the first who would be if it had blocks."""
         budget = self.config.max_num_batched_tokens - len(self._running)
         if not budget or len(self._running) >= self.config.max_num_seqs:
             return True, None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from math import sqrt
 from operator import itemgetter
 
@@ -17,7 +18,7 @@ from epp.sim.sequence import Sequence
 
 @dataclass(slots=True)
 class Leap:
-    """`steps` steps, of which the last has to be ended by itself: somebody is finished then, or may be admitted.
+    """`steps` steps, of which the last has to be ended by itself: somebody is finished or may be admitted.
 
     `seconds`, over 0, is what the first step takes, `longer` how much longer each is than the one before.
     """
@@ -51,13 +52,12 @@ def block_edges(sequences: Iterable[Sequence], steps: int, block_size: int) -> l
     """(sequence, its tokens with those of the step), in the order in which one decoding step after the other
     comes to a sequence that begins or completes a block.
     """
-    edges = []
+    edges: list[tuple[int, int, Sequence, int]] = []
     for place, sequence in enumerate(sequences):
         length = sequence.length
         to_first = -length % block_size  # steps until the latest block is complete; 0: it is
-        for step in range(to_first + 1, steps + 1, block_size):
-            edges.append((step, place, sequence, length + step))
-        for step in range(to_first or block_size, steps + 1, block_size):
-            edges.append((step, place, sequence, length + step))
+        completed = range(to_first or block_size, steps + 1, block_size)
+        begun = range(to_first + 1, steps + 1, block_size)
+        edges += [(step, place, sequence, length + step) for step in chain(completed, begun)]
     edges.sort(key=itemgetter(0, 1))
     return [(sequence, tokens) for _, _, sequence, tokens in edges]

@@ -1,11 +1,13 @@
-"""The event loop in virtual time: arrivals, steps of engines, metrics pages, and answers that begin.
+"""The event loop in virtual time: arrivals, answers that begin, and steps of engines where something happens.
 
 The events of one moment come in this order: arrivals, so that requests that come together share a first step;
 what the picker is told; steps. Nothing reads a clock, and all chance comes from the seed, so that equal input
 gives equal output.
 
-A page is a picture of the engine when it is asked for, and comes `lag` later. The load that rides on an
-answer is that of the engine before the request, as with vLLM, which sends the headers before the first token.
+Engines leap over steps that only decode, and pages that nobody would see are not made
+(`epp.simulate.scraping`), so before anybody looks at an engine, it is brought up to date. The load that rides
+on an answer is that of the engine before the request, as with vLLM, which sends the headers before the first
+token.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import inf, nextafter
 from typing import Any, NamedTuple, Protocol
 
 from epp.errors import RequestError
@@ -23,6 +26,7 @@ from epp.sim.kvcache import chained_hashes
 from epp.sim.sequence import Sequence, SimRequest
 from epp.simulate.ideal import IdealCache
 from epp.simulate.picker import Placed, VirtualPicker
+from epp.simulate.scraping import Scraping
 from epp.simulate.timeline import Look, Timeline
 from epp.simulate.workload import Arrival, Piece, text
 from epp.types import LoadSample, Usage
@@ -30,8 +34,8 @@ from epp.types import LoadSample, Usage
 # Seconds from an engine's state to the picker: a page costs a vLLM server 8 to 20 ms (epp.scrape.cadence).
 LAG = 0.01
 
-# Called this often with the time and the requests that are over.
-_PROGRESS_EVENTS = 20_000
+# Events between two reports of progress: a few a second.
+_PROGRESS_EVENTS = 1000
 
 
 class Server(Protocol):
@@ -56,11 +60,21 @@ class Server(Protocol):
     def active_adapters(self) -> tuple[str, ...]:
         """Adapters with requests that have output."""
 
+    @property
+    def due(self) -> float | None:
+        """When to call `step` next; None: idle."""
+
     def submit(self, request: SimRequest, now: float) -> Sequence:
-        """Queues a request; ValueError if it could never run."""
+        """Queues a request; ValueError if it could never run. `due` may be sooner than it was."""
 
     def step(self, now: float) -> StepResult:
         """Ends the step under way and begins the next."""
+
+    def leap(self) -> float | None:
+        """After `step`: puts `due` off for as long as only tokens are decoded. Returns it."""
+
+    def catch_up(self, now: float) -> None:
+        """Brings a leap up to `now`."""
 
 
 class Done(NamedTuple):
@@ -84,7 +98,7 @@ class Outcome:
     refused: list[Arrival] = field(default_factory=list)  # by the picker: shed, or no endpoint
     impossible: list[Arrival] = field(default_factory=list)  # by the engine: longer than its KV cache
     ended_at: float = 0.0
-    events: int = 0
+    events: int = 0  # arrivals, answers, pages asked for and come, steps: however they were worked off
     prompt_tokens: int = 0  # of all requests that an engine took
     ideal_cached_tokens: int = 0  # those of them that one endless cache for all engines would have had
     timeline: Timeline = field(default_factory=Timeline)
@@ -95,10 +109,8 @@ class _Kind(IntEnum):
 
     ARRIVAL = 0
     ANSWER = 1
-    PAGE_CAME = 2
-    PAGE_DUE = 3
-    STEP = 4
-    SAMPLE = 5
+    SAMPLE = 2
+    STEP = 3
 
 
 class _Taken(NamedTuple):
@@ -128,34 +140,32 @@ class Simulation:
         self._progress = progress
         self._events: list[tuple[float, int, int, Any]] = []
         self._order = itertools.count()
-        self._stepping: set[str] = set()
-        self._pages: dict[str, float] = {}  # when the next page of each endpoint is asked for
+        self._due: dict[str, float] = {}  # the next step of each engine that is not idle
         self._taken: dict[str, _Taken] = {}
         self._open = True  # more arrivals are to come
+        self._scraping = Scraping(servers, picker.cadence, lag, self._page, picker.store.scraped)
         self._ideal = IdealCache()
         self.outcome = Outcome(timeline=Timeline(servers))
 
     def run(self) -> Outcome:
         """Runs until every request is over."""
-        for name in self._servers:
-            self._ask_page(name)
         self._push(self.outcome.timeline.due, _Kind.SAMPLE, None)
         self._expect_arrival()
         handlers: tuple[Callable[[float, Any], None], ...] = (
             self._arrive,
             self._answer,
-            self._page_came,
-            self._page_due,
-            self._step,
             self._sample,
+            self._step,
         )
-        outcome, events, pop = self.outcome, self._events, heapq.heappop
+        outcome, handled = self.outcome, 0
         while self._open or self._taken:
-            now, kind, _, what = pop(events)
+            now, kind, _, what = heapq.heappop(self._events)
             handlers[kind](now, what)
-            outcome.events += 1
-            if not outcome.events % _PROGRESS_EVENTS:
+            handled += 1
+            if not handled % _PROGRESS_EVENTS:
                 self._progress(now, len(outcome.done) + len(outcome.refused) + len(outcome.impossible))
+        self._scraping.look(outcome.ended_at)
+        outcome.events += 2 * self._scraping.asked + sum(s.counters.steps for s in self._servers.values())
         return outcome
 
     def _push(self, at: float, kind: _Kind, what: object) -> None:
@@ -172,9 +182,10 @@ class Simulation:
 
     def _arrive(self, now: float, arrival: Arrival) -> None:
         self._expect_arrival()
+        self.outcome.events += 1
+        self._scraping.look(now)
         if self._picker.requested(now):
-            for server in self._servers:
-                self._ask_page(server)
+            self._scraping.woken()
         name, prompt = str(next(self._order)), text(arrival.prompt)
         try:
             placed = self._picker.place(arrival, name, prompt, now)
@@ -185,7 +196,7 @@ class Simulation:
 
     def _submit(self, name: str, placed: Placed, arrival: Arrival, prompt: bytes, now: float) -> None:
         endpoint = placed.endpoint.spec.name
-        server = self._servers[endpoint]
+        server = self._up_to_date(endpoint, now)
         load = LoadSample(server.waiting, None, server.kv_usage)
         request = _sim_request(name, arrival, prompt, server.config.block_size)
         try:
@@ -199,26 +210,46 @@ class Simulation:
         self.outcome.ideal_cached_tokens += cached
         self._taken[name] = _Taken(placed, arrival.answer, place)
         self._push(now + self._lag, _Kind.ANSWER, (name, load))
-        if endpoint not in self._stepping:
-            self._stepping.add(endpoint)
-            self._push(now, _Kind.STEP, endpoint)
+        self._expect_step(endpoint, now if server.due is None else server.due)
 
     def _answer(self, now: float, news: tuple[str, LoadSample]) -> None:
+        self.outcome.events += 1
         name, load = news
         if name in self._taken:
-            self._picker.answer_begins(self._taken[name].placed, load, now)
+            placed = self._taken[name].placed
+            self._scraping.bring(placed.endpoint.spec.name, now)
+            self._picker.answer_begins(placed, load, now)
+
+    # Engines ---------------------------------------------------------------------------------------------
+
+    def _up_to_date(self, name: str, now: float) -> Server:
+        self._scraping.keep(name, now)
+        server = self._servers[name]
+        server.catch_up(now)
+        return server
+
+    def _expect_step(self, name: str, due: float) -> None:
+        if self._due.get(name) != due:
+            self._due[name] = due
+            self._push(due, _Kind.STEP, name)
 
     def _step(self, now: float, name: str) -> None:
-        result = self._servers[name].step(now)
+        if self._due.get(name) != now:
+            return  # a request came meanwhile, and the step was sooner
+        self._scraping.keep(
+            name, nextafter(now, inf)
+        )  # what is asked for at this moment comes before the step
+        server = self._servers[name]
+        result = server.step(now)
         for sequence in result.tokens:
             if sequence.produced == 1:
                 self._picker.first_token(self._taken[sequence.request.id].placed, now)
         for sequence in result.finished:
             self._finish(sequence, name, now)
-        if result.ends_at is None:
-            self._stepping.discard(name)
-        else:
-            self._push(result.ends_at, _Kind.STEP, name)
+        del self._due[name]
+        due = server.leap()
+        if due is not None:
+            self._expect_step(name, due)
 
     def _finish(self, sequence: Sequence, server: str, now: float) -> None:
         request = sequence.request
@@ -242,33 +273,22 @@ class Simulation:
 
     def _sample(self, now: float, _: None) -> None:
         timeline = self.outcome.timeline
-        timeline.add(now, map(_look, self._servers.values()))
+        timeline.add(now, [_look(self._up_to_date(name, now)) for name in self._servers])
         self._push(timeline.due, _Kind.SAMPLE, None)
 
-    # Metrics pages ---------------------------------------------------------------------------------------
-
-    def _ask_page(self, name: str) -> None:
-        """Asks when the page is due, which may be sooner than was said before."""
-        due = self._picker.cadence.due(name)
-        if self._pages.get(name) != due:
-            self._pages[name] = due
-            self._push(due, _Kind.PAGE_DUE, name)
-
-    def _page_due(self, now: float, name: str) -> None:
-        if self._pages.get(name) != now:
-            return  # it was asked for sooner
-        cadence = self._picker.cadence
-        if cadence.due(name) > now:  # an answer told the load meanwhile
-            self._ask_page(name)
-            return
-        del self._pages[name]
-        cadence.started(name, now)
-        self._push(now + self._lag, _Kind.PAGE_CAME, (name, _page(self._servers[name])))
-
-    def _page_came(self, now: float, news: tuple[str, LoadSample]) -> None:
-        name, load = news
-        self._picker.page_came(name, load, now)
-        self._ask_page(name)
+    def _page(self, name: str, now: float) -> LoadSample:
+        server = self._servers[name]
+        server.catch_up(now)
+        config = server.config
+        return LoadSample(
+            server.waiting,
+            server.running,
+            server.kv_usage,
+            config.block_size,
+            config.num_blocks,
+            config.max_loras,
+            frozenset(server.active_adapters),
+        )
 
 
 def _sim_request(name: str, arrival: Arrival, prompt: bytes, block_size: int) -> SimRequest:
@@ -285,16 +305,3 @@ def _sim_request(name: str, arrival: Arrival, prompt: bytes, block_size: int) ->
 def _look(server: Server) -> Look:
     counters = server.counters
     return (server.running, server.waiting, server.kv_usage, counters.prefix_queries, counters.prefix_hits)
-
-
-def _page(server: Server) -> LoadSample:
-    config = server.config
-    return LoadSample(
-        server.waiting,
-        server.running,
-        server.kv_usage,
-        config.block_size,
-        config.num_blocks,
-        config.max_loras,
-        frozenset(server.active_adapters),
-    )

@@ -189,7 +189,7 @@ def test_what_is_decoded_meanwhile_may_let_somebody_in() -> None:
 
 
 def test_what_is_evicted_meanwhile_may_let_somebody_in() -> None:
-    """The last request finds two blocks in the cache and lacks one, until a step takes the first of the two."""
+    """The last request finds two blocks in the cache and lacks one, until a step takes the first of them."""
     before = [(1.0, SimRequest(str(number), 4, 1, [number])) for number in range(3)]
     running, late = SimRequest("3", 5, 7), SimRequest("4", 17, 1, [0, 1])
     played = play(small(num_blocks=5, max_num_batched_tokens=9), [*before, (1.0, running), (0.01, late)])
