@@ -106,12 +106,10 @@ def tables(runs: Mapping[str, Measures]) -> list[Table[Measures] | Table[Priorit
     return found
 
 
-def ranking(column: Column[Measures], runs: Mapping[str, Measures]) -> list[str]:
-    """The policies that `column` says something of, the best first."""
-    known = (
-        name for name, measures in runs.items() if name not in BOUNDS and not isnan(column.value(measures))
-    )
-    return sorted(known, key=lambda name: -column.better.value * column.value(runs[name]))
+def ranking(column: Column[T], rows: Mapping[str, T]) -> list[str]:
+    """The policies that `column` says something of, the best first; bounds are none."""
+    known = (name for name, row in rows.items() if name not in BOUNDS and not isnan(column.value(row)))
+    return sorted(known, key=lambda name: -column.better.value * column.value(rows[name]))
 
 
 def percent(share: float) -> str:

@@ -25,9 +25,14 @@ def element(tag: str, *content: Content, **attributes: str) -> Element:
     return made
 
 
-def table_element(shown: Table[Any], mark: Callable[[str], Element | None]) -> Element:
-    """`shown` in a frame that scrolls where it is too wide. `mark` gives what stands before a row's name."""
-    best = shown.best()
+def table_element(
+    shown: Table[Any], mark: Callable[[str], Element | None], *, compared: bool = True
+) -> Element:
+    """`shown` with its title, in a frame that scrolls where it is too wide.
+
+    `mark` gives what stands before a row's name; where rows are `compared` the best numbers are marked.
+    """
+    best = shown.best() if compared else set()
     head = [*(_key_head(key) for key in shown.keys), *_group_heads(shown)]
     names = [element("th", column.name, scope="col") for column in shown.columns if column.group]
     rows = [
@@ -36,19 +41,14 @@ def table_element(shown: Table[Any], mark: Callable[[str], Element | None]) -> E
         )
         for key, cells in ((key, shown.cells(key)) for key in shown.rows)
     ]
-    return element(
-        "div",
-        element(
-            "table",
-            element("caption", shown.title),
-            element("thead", element("tr", *head), element("tr", *names)),
-            element("tbody", *rows),
-        ),
-        class_="scrolls",
-        tabindex="0",
-        role="region",
+    table = element(
+        "table",
+        element("thead", element("tr", *head), element("tr", *names)),
+        element("tbody", *rows),
         aria_label=shown.title,
     )
+    frame = element("div", table, class_="scrolls", tabindex="0", role="region", aria_label=shown.title)
+    return element("div", element("h3", shown.title), frame)
 
 
 def _key_head(name: str) -> Element:

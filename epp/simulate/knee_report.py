@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import nan
 from typing import Any, TypeVar
 
@@ -28,7 +28,8 @@ def knee_tables(knees: Mapping[str, Knee], share: float) -> list[Table[Any]]:
         Table(
             f"Knee: the highest rate with {percent(share)} of all requests in SLO",
             ("policy",),
-            (rate, *columns(lambda knee: knee.run.measures)),
+            # Each policy is at a rate of its own: what comes with it says nothing of which is better.
+            (rate, *(replace(each, better=Better.NEITHER) for each in columns(_at_knee))),
             {(name,): knee for name, knee in knees.items()},
         ),
         Table(
@@ -38,6 +39,10 @@ def knee_tables(knees: Mapping[str, Knee], share: float) -> list[Table[Any]]:
             {(name, f"{probe.rate:g}"): probe for name, knee in knees.items() for probe in knee.probes},
         ),
     ]
+
+
+def _at_knee(knee: Knee) -> Measures:
+    return knee.run.measures
 
 
 def knee_data(knees: Mapping[str, Knee], share: float) -> dict[str, Any]:

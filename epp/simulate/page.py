@@ -11,7 +11,7 @@ from dataclasses import fields
 from importlib.resources import files
 from itertools import count
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 from xml.etree.ElementTree import Element, tostring
 
 from epp.config.flag_values import kind_of
@@ -24,6 +24,11 @@ from epp.simulate.plots import draw, look_dashes
 from epp.simulate.report import slo_text
 from epp.simulate.settings import SimulateSettings
 from epp.simulate.svg import look_colour
+
+T = TypeVar("T")
+
+_COMPARED = "The best of each column is marked. Another --seed shows how much of a difference is chance."
+_AT_KNEE = "Each policy at its own knee, so under another load than the others."
 
 
 def write_page(
@@ -61,17 +66,18 @@ def _page(
         element("style", style),
     )
     measures = {name: run.measures for name, run in runs.items()}
+    at_knee = bool(settings.get("find_knee"))
     ids = (f"chart-{number}" for number in count())
     body = element(
         "body",
         element("h1", title),
         element("p", _about(runs)),
         element("pre", element("code", _command(settings))),
-        element("ul", *_cards(measures), class_="cards"),
+        element("ul", *_cards(measures, found, at_knee), class_="cards"),
         element(
             "main",
             *_search(runs, found, charts, ids),
-            *_numbers(measures),
+            *_numbers(measures, at_knee),
             *_plots(runs, ids),
             *_settings(settings),
         ),
@@ -87,20 +93,24 @@ def _about(runs: Mapping[str, Run]) -> str:
     return f"{requests} on {engines}, in virtual time. A good answer keeps the SLO: {slo}."
 
 
-def _cards(runs: Mapping[str, Measures]) -> list[Element]:
-    """For each of the first numbers who is best, and who is next."""
-    return [_card(column, ranking(column, runs), runs) for column in HEADLINES]
+def _cards(runs: Mapping[str, Measures], found: Sequence[Table[Any]], at_knee: bool) -> list[Element]:
+    """For each of the first numbers who is best, and who is next; of policies at their knees, the rate."""
+    if not at_knee:
+        return [_card(column.heading, column, runs) for column in HEADLINES]
+    knees, *_ = found
+    rate, *_ = knees.columns
+    return [_card("knee, req/s", rate, {name: knee for (name,), knee in knees.rows.items()})]
 
 
-def _card(column: Column[Measures], ranked: Sequence[str], runs: Mapping[str, Measures]) -> Element:
-    cells = [column.cell(runs[name]) for name in ranked] or [UNKNOWN]
-    best = [name for name, cell in zip(ranked, cells, strict=False) if cell == cells[0]]
-    following = [f"{name} {cell}" for name, cell in zip(ranked, cells, strict=False) if cell != cells[0]]
+def _card(heading: str, column: Column[T], rows: Mapping[str, T]) -> Element:
+    cells = {name: column.cell(rows[name]) for name in ranking(column, rows)}
+    first = next(iter(cells.values()), UNKNOWN)
+    following = [f"{name} {cell}" for name, cell in cells.items() if cell != first]
     return element(
         "li",
-        element("span", column.heading, class_="what"),
-        element("span", cells[0], class_="number"),
-        element("span", ", ".join(best), class_="who"),
+        element("span", heading, class_="what"),
+        element("span", first, class_="number"),
+        element("span", ", ".join(name for name, cell in cells.items() if cell == first), class_="who"),
         element("span", f"next: {following[0]}" if following else None, class_="next"),
     )
 
@@ -121,11 +131,11 @@ def _search(
     return [element("h2", "The search"), first, *plots, *folded]
 
 
-def _numbers(runs: Mapping[str, Measures]) -> list[Element]:
+def _numbers(runs: Mapping[str, Measures], at_knee: bool) -> list[Element]:
     shown = tables(runs)
-    bounds = ", ".join(name for name in runs if name in BOUNDS)
-    best = "The best of each column is marked. Another --seed shows how much of a difference is chance." + (
-        f" {bounds} knows what no picker can: a bound, not a policy." if bounds else ""
+    said = _AT_KNEE if at_knee else _COMPARED
+    said += "".join(
+        f" {name} knows what no picker can: a bound, no policy." for name in runs if name in BOUNDS
     )
     meanings = {
         column.group or column.name: column.meaning
@@ -135,8 +145,8 @@ def _numbers(runs: Mapping[str, Measures]) -> list[Element]:
     }
     return [
         element("h2", "Numbers"),
-        element("p", best),
-        *(table_element(table, _marks(runs)) for table in shown),
+        element("p", said),
+        *(table_element(table, _marks(runs), compared=not at_knee) for table in shown),
         _unfolding("What the columns mean", meanings),
     ]
 
@@ -170,24 +180,25 @@ def _plots(runs: Mapping[str, Run], ids: Iterator[str]) -> list[Element]:
 
 
 def _settings(settings: Mapping[str, Any]) -> list[Element]:
-    shown = {f"--{flag}": text for flag, text, _ in _flags(settings)}
+    shown = {name: " ".join(value) for (name, *value), _ in _flags(settings)}
     return [element("h2", "Settings"), _unfolding("All of them", shown)]
 
 
 def _command(settings: Mapping[str, Any]) -> str:
     """The command line that these settings come of."""
-    given = ((flag, text) for flag, text, is_default in _flags(settings) if not is_default)
-    words = (f"--{flag} {shlex.quote(text)}" for flag, text in given)
+    words = (shlex.join(words) for words, is_default in _flags(settings) if not is_default)
     return " ".join(["epp simulate", *words])
 
 
-def _flags(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """Name and value of each flag, and whether it is as without it."""
+def _flags(settings: Mapping[str, Any]) -> Iterator[tuple[list[str], bool]]:
+    """Each flag with its value, as words of a command, and whether it is as without it."""
     hints = get_type_hints(SimulateSettings)
     for each in fields(SimulateSettings):
         value = settings.get(each.name, each.default)
-        text = "" if value is None else kind_of(hints[each.name]).show(value)
-        yield each.metadata["name"] or each.name.replace("_", "-"), text, value == each.default
+        name = "--" + (each.metadata["name"] or each.name.replace("_", "-"))
+        kind = kind_of(hints[each.name])
+        text = "" if value is None else kind.show(value)
+        yield [name] if kind.bare and value else [name, text], value == each.default
 
 
 def _figures(charts: Iterable[Chart], ids: Iterator[str]) -> Element:

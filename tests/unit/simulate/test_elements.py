@@ -25,8 +25,8 @@ def test_attributes_by_their_html_names() -> None:
 def test_a_table() -> None:
     runs = {"quick": run(ttft=0.1).measures, "my/<slow>.yaml": run(ttft=1.5).measures}
     made = table_element(tables(runs)[0], lambda name: element("i") if name == "quick" else None)
-    assert made.findtext("table/caption") == "What clients got"
-    first, second = made.findall("table/thead/tr")
+    assert made.findtext("h3") == "What clients got"
+    first, second = made.findall("div/table/thead/tr")
     assert [(each.text, each.get("colspan")) for each in first.iter("th")] == [
         ("policy", None),
         ("in SLO", None),
@@ -37,17 +37,23 @@ def test_a_table() -> None:
         ("shed", None),
     ]
     assert [each.text for each in second.iter("th")] == ["p50", "p90", "p99"] * 3
-    rows = ["".join(each.itertext()) for each in made.findall("table/tbody/tr/th")]
+    rows = ["".join(each.itertext()) for each in made.findall("div/table/tbody/tr/th")]
     assert rows == ["quick", "my/<slow>.yaml"]
-    assert len(made.findall("table/tbody/tr/th/i")) == 1
+    assert len(made.findall("div/table/tbody/tr/th/i")) == 1
 
 
 def test_the_best_is_told_to_eyes_and_ears() -> None:
     runs = {"quick": run(ttft=0.1).measures, "slow": run(ttft=1.5).measures}
     made = table_element(tables(runs)[0], lambda name: None)
     first, second = (
-        ["".join(cell.itertext()) for cell in row.iter("td")] for row in made.findall("table/tbody/tr")
+        ["".join(cell.itertext()) for cell in row.iter("td")] for row in made.findall("div/table/tbody/tr")
     )
     assert first[:3] == ["100.0% best", "1.00 best", "150 best"]
     assert second[:3] == ["33.7%", "0.34", "2,250"]
     assert [each.text for each in made.iter("strong")][:2] == ["100.0%", "1.00"]
+
+
+def test_what_cannot_be_compared_has_no_best() -> None:
+    runs = {"quick": run(ttft=0.1).measures, "slow": run(ttft=1.5).measures}
+    made = table_element(tables(runs)[0], lambda name: None, compared=False)
+    assert not list(made.iter("strong"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
@@ -58,8 +59,10 @@ class Page(HTMLParser):
         return "".join(self.texts[tag])
 
 
-def written(path: Path, found: tuple[Table[Any], ...] = (), charts: tuple[Chart, ...] = ()) -> str:
-    settings = asdict(parse_flags(SimulateSettings, ARGV, program="epp simulate"))
+def written(
+    path: Path, found: Sequence[Table[Any]] = (), charts: Sequence[Chart] = (), argv: Sequence[str] = ARGV
+) -> str:
+    settings = asdict(parse_flags(SimulateSettings, argv, program="epp simulate"))
     write_page(path, settings, RUNS, found, charts)
     return path.read_text(encoding="utf-8")
 
@@ -118,12 +121,16 @@ def test_what_is_best_comes_first(page: Page) -> None:
 
 def test_what_a_search_found_comes_before_the_runs(tmp_path: Path) -> None:
     knees = {name: Knee(20.0, each, (Probe(20.0, each.measures),), 1.0, 1) for name, each in RUNS.items()}
-    charts = tuple(knee_charts(knees, share=0.9))
-    page = Page(written(tmp_path / "page.html", tuple(knee_tables(knees, share=0.9)), charts))
+    charts = knee_charts(knees, share=0.9)
+    argv = [*ARGV, "--find-knee"]
+    page = Page(written(tmp_path / "page.html", knee_tables(knees, share=0.9), charts, argv))
     assert page.texts["h2"][:2] == ["The search", "Numbers"]
-    assert page.texts["caption"][1:3] == ["Rates tried", "What clients got"]
+    assert page.texts["h3"][1:3] == ["Rates tried", "What clients got"]
     assert page.texts["summary"][0] == "Rates tried"  # many rows, unfolded on demand
     assert page.texts["figcaption"][0] == charts[0].title
+    assert page.texts["span"][:2] == ["knee, req/s", "20"]
+    assert page.text("code").endswith(" --find-knee")
+    assert page.tags["strong"] == 3  # among rates tried alone: policies at their own knees are not compared
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
