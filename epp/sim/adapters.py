@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 
 class AdapterSlots:
@@ -18,6 +19,11 @@ class AdapterSlots:
     def resident(self) -> tuple[str, ...]:
         """Adapters in memory, least recently used first."""
         return tuple(self._users)
+
+    @property
+    def users(self) -> Mapping[str, int]:
+        """Running sequences of each adapter in memory, least recently used first."""
+        return self._users
 
     def can_take(self, adapter: str) -> bool:
         """Whether a sequence with `adapter` ("" is the base model) may run now."""

@@ -93,6 +93,13 @@ class BlockPool:
         """The hashes of those that would go for the sake of so many new blocks."""
         return islice(self._idle, max(blocks - self._blank, 0))
 
+    def held(self, hashes: Sequence[int], limit: int) -> int:
+        """How many leading blocks of `hashes` sequences hold, at most `limit`: they cost nothing to share."""
+        for found, block in enumerate(hashes[:limit]):
+            if block not in self._holders:
+                return found
+        return min(limit, len(hashes))
+
     def open_table(self, hashes: Sequence[int], matched: int, blocks: int) -> BlockTable | None:
         """A table of `blocks` blocks, the first `matched` of `hashes` shared; None if there are too few."""
         if not self.fits(hashes, matched, blocks):

@@ -14,6 +14,7 @@ from epp.config.picker_config import PickerConfig
 from epp.datastore.endpoints import Candidates, Floats
 from epp.plugins.registry import catalogue, kinds_of
 from epp.scheduling.default import DEFAULT_TEXT
+from epp.simulate.oracle import OracleScorer
 
 if TYPE_CHECKING:
     import random
@@ -34,7 +35,11 @@ class RoundRobinPicker:
         return (self._turn % len(totals),)
 
 
-_ROUND_ROBIN = PluginType("round-robin-picker", RoundRobinPicker, kinds_of(RoundRobinPicker))
+# Plugins that only simulations have.
+_TYPES = (
+    PluginType("round-robin-picker", RoundRobinPicker, kinds_of(RoundRobinPicker)),
+    PluginType("oracle-scorer", OracleScorer, kinds_of(OracleScorer)),
+)
 
 # `reference` is the profile that v1.5 of the reference has built in, and `reference-1.0` that of v1.0.1's
 # charts, both with the reference's way to cut prompts: 256 blocks of 64 bytes, 16 tokens, and no more.
@@ -98,11 +103,17 @@ schedulingProfiles:
   - {pluginRef: token-load-scorer}
   - {pluginRef: max-score-picker}
 """,
+    "oracle": _HEAD
+    + """\
+plugins: [{type: oracle-scorer}]
+schedulingProfiles:
+- {name: oracle, plugins: [{pluginRef: oracle-scorer}]}
+""",
 }
 
 
 def load_policy(name: str, users: Iterable[PluginType] = ()) -> PickerConfig:
     """The policy of this name, or in the file of this name. ConfigError with every fault in it."""
-    types: Catalogue = catalogue([_ROUND_ROBIN, *users])
+    types: Catalogue = catalogue([*_TYPES, *users])
     given = BUILT_IN.get(name)
     return load_picker_config(read_text(Path(name), name) if given is None else given, name, types)

@@ -10,6 +10,7 @@ from epp.config.picker_config import PickerConfig
 from epp.config.settings import ServeSettings
 from epp.sim.engine import Engine, EngineConfig
 from epp.simulate.measures import Measures, Run, Slo, measure
+from epp.simulate.oracle import OracleScorer
 from epp.simulate.picker import VirtualPicker
 from epp.simulate.progress import Gauge
 from epp.simulate.simulation import LAG, Simulation
@@ -62,6 +63,9 @@ def simulate(config: PickerConfig, scenario: Scenario, progress: Progress = lamb
         random.Random(scenario.seed),
         scenario.scrape_interval,
     )
+    for plugin in picker.policy.plugins:
+        if isinstance(plugin, OracleScorer):
+            plugin.see(fleet)
     workload = arrivals(scenario.workload, scenario.requests, scenario.rate, scenario.seed)
     outcome = Simulation(picker, fleet, workload, lag=scenario.scrape_lag, progress=progress).run()
     return Run(measure(outcome, fleet, scenario.slo), outcome)
