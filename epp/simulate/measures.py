@@ -51,7 +51,7 @@ class Measures:
     tpot: Distribution  # of each answer its mean time from token to token
     latency: Distribution  # from arrival to the last token
     in_slo: float  # share of `requests` whose answer kept the SLO
-    goodput: float  # such requests a second
+    goodput: float  # such requests a second, while requests arrive
     requests_per_second: float  # done
     prompt_tokens_per_second: float
     output_tokens_per_second: float
@@ -112,7 +112,7 @@ def measure(outcome: Outcome, servers: Mapping[str, Server], slo: Slo) -> Measur
         tpot=distribution(served.tpot),
         latency=distribution(served.latency),
         in_slo=_ratio(good.sum(), requests),
-        goodput=_ratio(good.sum(), duration),
+        goodput=_ratio(good.sum(), _arriving(outcome) or duration),
         requests_per_second=_ratio(len(outcome.done), duration),
         prompt_tokens_per_second=_ratio(outcome.prompt_tokens, duration),
         output_tokens_per_second=_ratio(sum(done.output_tokens for done in outcome.done), duration),
@@ -125,6 +125,15 @@ def measure(outcome: Outcome, servers: Mapping[str, Server], slo: Slo) -> Measur
         impossible=len(outcome.impossible),
         priorities=classes,
     )
+
+
+def _arriving(outcome: Outcome) -> float:
+    """When the last request arrived.
+
+    After that the last answers are waited for: how long they are says nothing of how many a pool serves well.
+    """
+    arrivals = [done.arrived_at for done in outcome.done]
+    return max(arrivals + [each.at for each in outcome.refused + outcome.impossible], default=0.0)
 
 
 def distribution(seconds: Floats) -> Distribution:

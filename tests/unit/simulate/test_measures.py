@@ -47,7 +47,7 @@ def test_a_run() -> None:
         ],
         refused=[shed(-1), shed(-1), shed(-2)],
         impossible=[shed(0)],
-        ended_at=10.0,
+        ended_at=10.0,  # a second after the last arrival
         prompt_tokens=400,
         ideal_cached_tokens=100,
         timeline=timeline((3, 0), (3, 1), (1, 2)),
@@ -57,7 +57,7 @@ def test_a_run() -> None:
     assert (measures.ttft["mean"], measures.ttft["p50"]) == (1.0, 0.75)
     assert (measures.tpot["p50"], measures.tpot["p90"]) == pytest.approx((0.1, 0.18))
     assert (measures.latency["mean"], measures.latency["p99"]) == pytest.approx((7.1 / 4, 2.488))
-    assert (measures.in_slo, measures.goodput) == (2 / 8, 0.2)
+    assert (measures.in_slo, measures.goodput) == (2 / 8, 2 / 9)
     assert (measures.requests_per_second, measures.output_tokens_per_second) == (0.4, 3.4)
     assert measures.prompt_tokens_per_second == 40
     assert (measures.prefix_hit_rate, measures.ideal_hit_rate, measures.preemptions) == (0.15, 0.25, 3)
