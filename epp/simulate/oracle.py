@@ -30,8 +30,9 @@ from epp.types import InferenceRequest
 # What a second is worth that comes after the first token, in seconds before it. Of 0.05 to 1 this had the
 # best p90 of TTFT together with the best share in the default SLO, on agents, shared prefixes and the
 # conversation trace at the knee.
+_AGAIN = 1.0
 _STALL = 0.1
-_READ = 0.1
+_READ = 0.02
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ class OracleScorer:
         read = model.decode_seconds(1) - model.decode_seconds(0)
         mine = ask.output * sum(context for context, _ in others)
         theirs = ask.prompt * sum(min(output, ask.output) for _, output in others)
-        return first + _STALL * prefill * engine.running + _READ * read * (mine + theirs)
+        return first + prefill * (_AGAIN + _STALL * engine.running) + _READ * read * (mine + theirs)
 
     def _queue(self, name: str) -> list[Job]:
         sent = self._sent[name]

@@ -43,7 +43,9 @@ _TYPES = (
 
 # `reference` is the profile that v1.5 of the reference has built in, and `reference-1.0` that of v1.0.1's
 # charts, both with the reference's way to cut prompts: 256 blocks of 64 bytes, 16 tokens, and no more.
-# `sticky-until-saturated` is llm-d's recommendation, with the defaults of its plugins.
+# `llm-d` is what llm-d's router does without a configuration, with blocks of 64 tokens up to 131,072 tokens;
+# `sticky-until-saturated` what it recommends since August 2026, with the defaults of its plugins. It counts
+# tokens in flight without those cached and until the first token; this picker counts all until the end.
 BUILT_IN: Mapping[str, str] = {
     "default": DEFAULT_TEXT,
     "random": _HEAD
@@ -90,9 +92,24 @@ schedulingProfiles:
   - {pluginRef: kv-cache-utilization-scorer}
   - {pluginRef: prefix-cache-scorer}
 """,
+    "llm-d": _HEAD
+    + """\
+plugins:
+- type: queue-scorer
+- type: kv-cache-utilization-scorer
+- type: prefix-cache-scorer
+  parameters: {autoTune: false, blockSizeTokens: 64, maxPrefixTokensToMatch: 131072}
+schedulingProfiles:
+- name: llm-d
+  plugins:
+  - {pluginRef: queue-scorer, weight: 2}
+  - {pluginRef: kv-cache-utilization-scorer, weight: 2}
+  - {pluginRef: prefix-cache-scorer, weight: 3}
+""",
     "sticky-until-saturated": _HEAD
     + """\
 plugins:
+- {type: inflight-load-producer, parameters: {addEstimatedOutputTokens: false}}
 - type: prefix-cache-affinity-filter
 - type: token-load-scorer
 - type: max-score-picker
