@@ -5,8 +5,8 @@ from __future__ import annotations
 from epp.config.picker import load_picker_config
 from epp.plugins.registry import OWN_TYPES
 
-# Queue, KV use and prefix as in the reference's built-in profile. The two others are ours, with weights found
-# by benchmarks/weights.py: see docs/scheduling.md.
+# Queue, KV use and prefix as in the reference's built-in profile. The two others are ours; where their weights
+# come from: docs/scheduling.md.
 DEFAULT_TEXT = """\
 apiVersion: inference.networking.x-k8s.io/v1alpha1
 kind: EndpointPickerConfig
