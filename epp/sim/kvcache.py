@@ -57,7 +57,10 @@ class BlockPool:
         self.num_blocks = num_blocks
         self._blank = num_blocks
         self._idle: OrderedDict[int, None] = OrderedDict()  # least recently used first
-        self._holders: dict[int, int] = {}  # hash of a shared block -> how many tables hold it
+        self._shared: set[int] = set()  # hashes
+        self._further: dict[
+            int, int
+        ] = {}  # of a shared block that more than one hold: how many beside the first
 
     def __repr__(self) -> str:
         return f"BlockPool({self.in_use} of {self.num_blocks} in use, {len(self._idle)} cached)"
@@ -79,14 +82,15 @@ class BlockPool:
 
     def match(self, hashes: Sequence[int], limit: int) -> int:
         """How many leading blocks of `hashes` are in the cache, at most `limit`."""
+        shared, idle = self._shared, self._idle
         for matched, block in enumerate(hashes[:limit]):
-            if block not in self._holders and block not in self._idle:
+            if block not in shared and block not in idle:
                 return matched
         return min(limit, len(hashes))
 
     def fits(self, hashes: Sequence[int], matched: int, blocks: int) -> bool:
         """Whether there are enough for a table of `blocks` blocks, the first `matched` of `hashes` shared."""
-        revived = sum(block in self._idle for block in hashes[:matched])
+        revived = sum(map(self._idle.__contains__, hashes[:matched]))
         return blocks - matched <= self.free - revived
 
     def evicted_for(self, blocks: int) -> Iterable[int]:
@@ -96,7 +100,7 @@ class BlockPool:
     def held(self, hashes: Sequence[int], limit: int) -> int:
         """How many leading blocks of `hashes` sequences hold, at most `limit`: they cost nothing to share."""
         for found, block in enumerate(hashes[:limit]):
-            if block not in self._holders:
+            if block not in self._shared:
                 return found
         return min(limit, len(hashes))
 
@@ -104,10 +108,13 @@ class BlockPool:
         """A table of `blocks` blocks, the first `matched` of `hashes` shared; None if there are too few."""
         if not self.fits(hashes, matched, blocks):
             return None
-        table = BlockTable(blocks=matched, published=matched)
-        for block in hashes[:matched]:
-            self._idle.pop(block, None)
-            self._hold(table, block)
+        table = BlockTable(matched, list(hashes[:matched]), matched)
+        for block in table.shared:
+            if block in self._shared:
+                self._further[block] = self._further.get(block, 0) + 1
+            else:
+                del self._idle[block]
+                self._shared.add(block)
         self.grow(table, blocks)
         return table
 
@@ -125,24 +132,46 @@ class BlockPool:
 
     def publish(self, table: BlockTable, hashes: Sequence[int], full: int) -> None:
         """Makes the first `full` blocks of `table` findable by their hashes, as far as hashes are known."""
-        for block in hashes[table.published : full]:
-            if block in self._holders:
-                continue  # computed twice at the same time: the second copy stays private
-            if block in self._idle:
-                del self._idle[block]
-                self._blank += 1
-            self._hold(table, block)
+        new = hashes[table.published : full]
         table.published = full
+        if self._is_known(new):
+            for block in new:
+                if block in self._shared:
+                    continue  # computed twice at the same time: the second copy stays private
+                if block in self._idle:
+                    del self._idle[block]
+                    self._blank += 1
+                self._shared.add(block)
+                table.shared.append(block)
+        else:
+            self._shared.update(new)
+            table.shared += new
 
     def close_table(self, table: BlockTable) -> None:
         """Gives back all blocks of `table`. The end of a prefix becomes evictable before its beginning."""
-        for block in reversed(table.shared):
-            self._holders[block] -= 1
-            if not self._holders[block]:
-                del self._holders[block]
-                self._idle[block] = None
+        last = table.shared[::-1]
+        if not self._further.keys().isdisjoint(last):
+            last = [block for block in last if not self._has_another(block)]
+        self._shared.difference_update(last)
+        self._idle.update(dict.fromkeys(last))
         self._blank += table.private
 
-    def _hold(self, table: BlockTable, block: int) -> None:
-        table.shared.append(block)
-        self._holders[block] = self._holders.get(block, 0) + 1
+    def _is_known(self, blocks: Sequence[int]) -> bool:
+        """Whether some of `blocks` are in the cache, or twice among them."""
+        different = set(blocks)
+        return not (
+            len(different) == len(blocks)
+            and self._shared.isdisjoint(different)
+            and self._idle.keys().isdisjoint(different)
+        )
+
+    def _has_another(self, block: int) -> bool:
+        """One holder of a shared block gives it back; whether there is another."""
+        further = self._further.get(block)
+        if further is None:
+            return False
+        if further == 1:
+            del self._further[block]
+        else:
+            self._further[block] = further - 1
+        return True

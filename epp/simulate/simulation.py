@@ -236,9 +236,7 @@ class Simulation:
     def _step(self, now: float, name: str) -> None:
         if self._due.get(name) != now:
             return  # a request came meanwhile, and the step was sooner
-        self._scraping.keep(
-            name, nextafter(now, inf)
-        )  # what is asked for at this moment comes before the step
+        self._scraping.keep(name, nextafter(now, inf))  # a page of this moment comes before the step
         server = self._servers[name]
         result = server.step(now)
         for sequence in result.tokens:

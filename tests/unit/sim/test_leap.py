@@ -96,7 +96,12 @@ class Played:
             "deferred": engine.deferred,
             "adapters": (engine.active_adapters, engine.resident_adapters),
             "counters": asdict(engine.counters),
-            "cached": (list(engine._pool._idle), engine._pool._holders, engine._pool._blank),
+            "cached": (
+                list(engine._pool._idle),
+                engine._pool._shared,
+                engine._pool._further,
+                engine._pool._blank,
+            ),
             "sequences": [progress(each) for each in self.sequences],
         }
 
