@@ -101,7 +101,6 @@ class OracleScorer:
         engine = self._engines[name]
         job = Job(ask.prompt - found.cached, found.cached, ask.output, found.held, ask.adapter)
         queue = self._queue(name)
-        first = Forecast(engine, [*queue, job], now).first_token(job)
         model = engine.config.step_time
         others = [(each.length, _to_come(each)) for each in engine.batch]
         others += [(each.left + each.context, each.output) for each in queue]
@@ -109,7 +108,9 @@ class OracleScorer:
         read = model.decode_seconds(1) - model.decode_seconds(0)
         mine = ask.output * sum(context for context, _ in others)
         theirs = ask.prompt * sum(min(output, ask.output) for _, output in others)
-        return first + prefill * (_AGAIN + _STALL * engine.running) + _READ * read * (mine + theirs)
+        later = prefill * (_AGAIN + _STALL * engine.running) + _READ * read * (mine + theirs)
+        # Last, as the forecast brings the jobs to their ends.
+        return later + Forecast(engine, [*queue, job], now).first_token(job)
 
     def _queue(self, name: str) -> list[Job]:
         sent = self._sent[name]
