@@ -143,7 +143,14 @@ _CLIENTS: tuple[Column[Measures], ...] = (
         percent,
         Better.HIGHER,
     ),
-    Column("", "good/s", "how many of those a second", lambda m: m.goodput, _fixed(2), Better.HIGHER),
+    Column(
+        "",
+        "good/s",
+        "how many of those a second, while requests arrive",
+        lambda m: m.goodput,
+        _fixed(2),
+        Better.HIGHER,
+    ),
     *_times("TTFT, ms", "from arrival to the first token", lambda m: m.ttft, _milliseconds(0)),
     *_times("TPOT, ms", "the mean time from token to token of an answer", lambda m: m.tpot, _milliseconds(1)),
     *_times("latency, s", "from arrival to the last token", lambda m: m.latency, _fixed(1)),
@@ -207,7 +214,7 @@ _POOL: tuple[Column[Measures], ...] = (
 _PRIORITIES: tuple[Column[PriorityClass], ...] = (
     Column("", "requests", "", lambda c: c.requests, _fixed(0)),
     Column("", "shed", "", lambda c: c.shed, _fixed(0)),
-    Column("", "in SLO", "", lambda c: c.in_slo, percent),
+    Column("", "in SLO", "", lambda c: c.in_slo, percent, Better.HIGHER),
     *_times("TTFT, ms", "", lambda c: c.ttft, _milliseconds(0)),
 )
 

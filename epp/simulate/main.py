@@ -124,6 +124,7 @@ def _report(settings: SimulateSettings, answer: _Answer) -> None:
         print(*(table_text(each) for each in answer.tables), table(measures), sep="\n", end="", flush=True)
     if settings.json not in ("", "-"):
         _write(settings.json, numbers)
+        _tell(f"numbers in {settings.json}")
     if settings.html:
         _write_page(settings, answer)
 
@@ -135,6 +136,7 @@ def _write_page(settings: SimulateSettings, answer: _Answer) -> None:
     from epp.simulate.page import write_page  # a second or two of import
 
     write_page(Path(settings.html), asdict(settings), answer.runs, answer.tables, answer.charts)
+    _tell(f"page in {settings.html}")
 
 
 def _write(path: str, content: str) -> None:

@@ -135,7 +135,7 @@ def _numbers(runs: Mapping[str, Measures], at_knee: bool) -> list[Element]:
     shown = tables(runs)
     said = _AT_KNEE if at_knee else _COMPARED
     said += "".join(
-        f" {name} knows what no picker can: a bound, no policy." for name in runs if name in BOUNDS
+        f" {name} knows what no picker can, and is not ranked." for name in runs if name in BOUNDS
     )
     meanings = {
         column.group or column.name: column.meaning

@@ -32,7 +32,9 @@ def test_a_table_a_page_and_a_file(capsys: pytest.CaptureFixture[str], folder: P
     written = capsys.readouterr()
     names = [line.split()[0] for line in written.out.splitlines() if line]
     assert names.count("default") == names.count("mine.yaml") >= 1
-    assert [line.split(":")[1].strip() for line in written.err.splitlines()] == ["default", "mine.yaml"]
+    assert [line.split(":")[1].strip() for line in written.err.splitlines()] == [
+        *("default", "mine.yaml", "numbers in simulate.json", "page in simulate.html")
+    ]
     assert "events, " in written.err
     assert list(json.loads((folder / "simulate.json").read_text())["policies"]) == ["default", "mine.yaml"]
     assert "mine.yaml" in (folder / "simulate.html").read_text()

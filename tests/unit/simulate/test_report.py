@@ -18,7 +18,7 @@ def test_tables_for_a_terminal() -> None:
         == """\
                                          TTFT, ms          TPOT, ms     latency, s
 policy        in SLO  good/s    p50    p90    p99   p50   p90   p99  p50  p90  p99  shed
-quick         100.0%    1.00    150    190    199  20.0  20.0  20.0  0.4  0.4  0.4     0
+quick         100.0%    1.01    150    190    199  20.0  20.0  20.0  0.4  0.4  0.4     0
 my/slow.yaml   33.7%    0.34  2,250  2,850  2,985  20.0  20.0  20.0  2.5  3.0  3.2     0
 
                      tokens/s   prefix hits
