@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from math import nan
+from pathlib import Path
 
 from epp.simulate.report import document, table
 from tests.simulated_runs import run
@@ -62,3 +64,10 @@ def test_what_is_not_known_is_null() -> None:
         ("mean", "p50", "p90", "p99")
     )
     assert read["knee"] == [{"rate": None}]
+
+
+def test_every_key_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "simulate.md").read_text(encoding="utf-8")
+    _, section = text.split("### The JSON file")
+    keys = {*asdict(SHEDDING), *SHEDDING.ttft, *asdict(SHEDDING.priorities["0"])}
+    assert not {key for key in keys if f"`{key}`" not in section.split("###")[0]}
