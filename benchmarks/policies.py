@@ -68,7 +68,7 @@ class Workload:
 
     arrivals: str
     about: str
-    requests: int = 1000  # a minute or so at the knee
+    requests: int = 800  # half a minute or so at the knee
     engines: Mapping[str, EngineConfig] | None = None
     seeds: tuple[int, ...] = SEEDS
 
