@@ -28,8 +28,8 @@ from epp.simulate.picker import BASE_MODEL
 from epp.types import InferenceRequest
 
 # What a second is worth that comes after the first token, in seconds before it. Tried from 0 to 0.4 on agents
-# (20 a second) and shared prefixes (26) over four engines: these gave the largest share in the default SLO, and
-# a p90 of TTFT within 20 % of the best.
+# (20 a second) and shared prefixes (26) over four engines: these gave the largest share in the default SLO,
+# and a p90 of TTFT within 20 % of the best.
 _STALL = 0.1
 _READ = 0.02
 
