@@ -35,7 +35,7 @@ POLICIES = ("random", "least-requests", "reference", "sticky-until-saturated", "
 # By servers: a workload, and arrivals a second that keep them busy for half of the time or more.
 _LOADS = {
     "sim": ("shared-prefix:groups=60,prefix=3000,question=600,output=40", 20.0),
-    "vllm": ("shared-prefix:groups=12,prefix=384,question=64,output=16", 4.0),
+    "vllm": ("shared-prefix:groups=40,prefix=384,question=64,output=16", 4.0),
 }
 
 

@@ -29,7 +29,7 @@ _OUTPUT = 24
 _ROUNDS = 7
 _PAUSE = 1.2  # seconds: longer than any probe takes
 
-# The overhead of none of a model's numbers may be 0.
+# None of a model's numbers may be 0.
 _LEAST = 1e-9
 
 
@@ -60,9 +60,9 @@ class Fit:
 SHAPES = (*(Shape(1, prompt) for prompt in _PROMPTS), *(Shape(batch, _PROMPTS[0]) for batch in _BATCHES))
 
 
-def probing(servers: int) -> Iterator[tuple[Shape, Arrival]]:
+def probing(shapes: Sequence[Shape], servers: int) -> Iterator[tuple[Shape, Arrival]]:
     """The requests of all rounds, for a gateway that spreads them evenly over so many servers."""
-    moments = [shape for _ in range(_ROUNDS) for shape in SHAPES]
+    moments = [shape for _ in range(_ROUNDS) for shape in shapes]
     for number, shape in enumerate(moments):
         for turn in range(shape.batch * servers):
             prompt = (Piece(f"probe {number} {turn}", shape.prompt),)
@@ -77,6 +77,15 @@ def probes(shapes: Iterable[Shape], answers: Iterable[Answered]) -> list[Probe]:
     return [Probe(shape, *map(median, zip(*some, strict=True))) for shape, some in by_shape.items()]
 
 
+def overhead(found: Iterable[Probe], step_time: StepTime) -> float:
+    """What requests that are alone take outside of steps, if it is known how long those take."""
+    return median(
+        probe.ttft - step_time.step_seconds(0, 0, [(probe.shape.prompt, 0)])
+        for probe in found
+        if probe.shape.batch == 1
+    )
+
+
 def fit(found: Sequence[Probe]) -> Fit:
     """The model with the least squares of relative errors."""
     rows, seconds = [], []
@@ -89,8 +98,8 @@ def fit(found: Sequence[Probe]) -> Fit:
     matrix, measured = np.array(rows), np.array(seconds)
     solved, *_ = np.linalg.lstsq(matrix / measured[:, None], np.ones(len(measured)), rcond=None)
     errors = matrix @ solved / measured - 1
-    overhead, floor, token, pair = (max(float(each), _LEAST) for each in solved)
-    return Fit(overhead, step_time(floor, token, pair), float(np.abs(errors).max()))
+    outside, floor, token, pair = (max(float(each), _LEAST) for each in solved)
+    return Fit(outside, step_time(floor, token, pair), float(np.abs(errors).max()))
 
 
 def step_time(floor: float, token: float, pair: float) -> StepTime:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.validity import probes
@@ -31,8 +32,10 @@ async def epp_sim(folder: Path, time_scale: float) -> AsyncIterator[Servers]:
     """`epp sim`."""
     flags = (f"--num-blocks={_SIMULATED_BLOCKS}", f"--time-scale={time_scale}")
     async with Simulators(folder, _SIMULATED, *flags) as servers:
-        fleet = dict.fromkeys(servers.addresses, EngineConfig(num_blocks=_SIMULATED_BLOCKS))
-        yield Servers(BASE_MODEL, fleet, time_scale)
+        engine = EngineConfig(num_blocks=_SIMULATED_BLOCKS)
+        found = Servers(BASE_MODEL, dict.fromkeys(servers.addresses, engine), time_scale)
+        probed = await _probe(found, folder, probes.SHAPES[:1])
+        yield replace(found, overhead=probes.overhead(probed, engine.step_time))
 
 
 @asynccontextmanager
@@ -49,9 +52,9 @@ async def two_vllm(folder: Path, time_scale: float) -> AsyncIterator[Servers]:
         async with asyncio.TaskGroup() as group:
             for server in servers:
                 group.create_task(stack.enter_async_context(server), name=f"start {server.address}")
-        addresses = [server.address for server in servers]
-        fit = await _measure(addresses, folder / "probing")
-        print(f"probes: {fit}", flush=True)
+        found = Servers(vllm.BASE_MODEL, {server.address: EngineConfig() for server in servers})
+        fit = probes.fit(await _probe(found, folder, probes.SHAPES))
+        print(f"steps are modelled within {fit.worst:.0%}: {fit.step_time}", flush=True)
         engine = EngineConfig(
             max_num_seqs=vllm.BATCH,
             max_num_batched_tokens=_VLLM_STEP_TOKENS // TOKEN_BYTES,
@@ -59,7 +62,7 @@ async def two_vllm(folder: Path, time_scale: float) -> AsyncIterator[Servers]:
             block_size=vllm.BLOCK // TOKEN_BYTES,
             step_time=fit.step_time,
         )
-        yield Servers(vllm.BASE_MODEL, dict.fromkeys(addresses, engine), overhead=fit.overhead)
+        yield replace(found, fleet=dict.fromkeys(found.fleet, engine), overhead=fit.overhead)
 
 
 SERVERS: Mapping[str, Callable[[Path, float], AbstractAsyncContextManager[Servers]]] = {
@@ -75,8 +78,7 @@ def _vllm(folder: Path) -> list[vllm.Vllm]:
     return [vllm.Vllm(folder, venv, model, port + number) for number in range(2)]
 
 
-async def _measure(addresses: list[str], folder: Path) -> probes.Fit:
-    shapes, asked = zip(*probes.probing(len(addresses)), strict=True)
-    async with gateway("least-requests", addresses, folder) as port:
-        answers = await ask_all(port, vllm.BASE_MODEL, asked, time_scale=1.0)
-    return probes.fit(probes.probes(shapes, answers))
+async def _probe(servers: Servers, folder: Path, shapes: Sequence[probes.Shape]) -> list[probes.Probe]:
+    sent, asked = zip(*probes.probing(shapes, len(servers.fleet)), strict=True)
+    async with gateway("least-requests", servers.fleet, folder / "probing") as port:
+        return probes.probes(sent, await ask_all(port, servers.model, asked, servers.time_scale))

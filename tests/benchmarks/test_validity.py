@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.validity.asking import request_body
 from benchmarks.validity.comparison import Answered, Compared, Figures, figures, middle, swapped, table
-from benchmarks.validity.probes import SHAPES, Shape, fit, probes, probing, step_time
+from benchmarks.validity.probes import SHAPES, Shape, fit, overhead, probes, probing, step_time
 from benchmarks.validity.worlds import Servers, simulated
 from epp.sim.engine import EngineConfig
 from epp.sim.steptime import StepTime
@@ -62,26 +62,26 @@ def test_a_table_says_what_agrees_and_what_does_not() -> None:
 # Probes --------------------------------------------------------------------------------------------------
 
 
-def answers_of(overhead: float, model: StepTime, servers: int) -> Iterator[Answered]:
+def answers_of(outside: float, model: StepTime, servers: int) -> Iterator[Answered]:
     """What servers with these step times answer to the probes, each alone with its batch."""
-    for shape, arrival in probing(servers):
-        ttft = overhead + model.step_seconds(0, 0, [(shape.prompt, 0)])
+    for shape, arrival in probing(SHAPES, servers):
+        ttft = outside + model.step_seconds(0, 0, [(shape.prompt, 0)])
         gap = model.step_seconds(shape.batch, shape.batch * shape.prompt)
         yield Answered("", ttft, ttft + gap * (arrival.output_tokens - 1))
 
 
 @given(
-    overhead=st.floats(1e-3, 1e-1),
+    outside=st.floats(1e-3, 1e-1),
     floor=st.floats(1e-3, 1e-1),
     token=st.floats(1e-5, 1e-3),
     pair=st.floats(1e-7, 1e-5),
 )
 def test_a_model_is_found_again_from_what_its_servers_answer(
-    overhead: float, floor: float, token: float, pair: float
+    outside: float, floor: float, token: float, pair: float
 ) -> None:
     model = step_time(floor, token, pair)
-    found = fit(probes([shape for shape, _ in probing(2)], answers_of(overhead, model, 2)))
-    assert found.overhead == pytest.approx(overhead, rel=1e-3)
+    found = fit(probes([shape for shape, _ in probing(SHAPES, 2)], answers_of(outside, model, 2)))
+    assert found.overhead == pytest.approx(outside, rel=1e-3)
     for prompt in (10, 100, 500):
         step = model.step_seconds(0, 0, [(prompt, 0)])
         assert found.step_time.step_seconds(0, 0, [(prompt, 0)]) == pytest.approx(step, rel=1e-3)
@@ -89,8 +89,14 @@ def test_a_model_is_found_again_from_what_its_servers_answer(
     assert found.worst < 1e-3
 
 
+def test_what_requests_take_outside_of_known_steps() -> None:
+    model = StepTime()
+    found = probes([shape for shape, _ in probing(SHAPES, 2)], answers_of(0.015, model, 2))
+    assert overhead(found, model) == pytest.approx(0.015)
+
+
 def test_probes_of_a_shape_come_together_and_one_after_the_other() -> None:
-    asked = list(probing(servers=2))
+    asked = list(probing(SHAPES, servers=2))
     at_once = [arrival.at for shape, arrival in asked if shape == Shape(4, 8)]
     assert {at_once.count(at) for at in at_once} == {4 * 2}
     assert {shape for shape, _ in asked} == set(SHAPES)

@@ -259,6 +259,17 @@ class Gateway(Process):
         hosts = [host["address"]["socket_address"] for host in await self._hosts("model-servers")]
         return {f"{host['address']}:{host['port_value']}" for host in hosts} == set(addresses)
 
+    async def connections(self, address: str) -> int:
+        """How many it holds to a model server."""
+        host, port = address.split(":")
+        found = {"address": host, "port_value": int(port)}
+        return sum(
+            int(stat.get("value", 0))
+            for each in await self._hosts("model-servers")
+            for stat in each["stats"]
+            if each["address"]["socket_address"] == found and stat["name"] == "cx_active"
+        )
+
     async def stat(self, name: str) -> int:
         """One of Envoy's counters or gauges, 0 if it does not have it."""
         page = (await self._admin.get("/stats", params={"filter": f"^{name}$", "format": "json"})).json()

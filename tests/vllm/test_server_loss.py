@@ -47,13 +47,17 @@ async def test_a_killed_server_takes_with_it_only_what_it_served(stack: Stack, f
             except openai.APIError as error:
                 fate.error = error
 
+    async def lets_go() -> bool:
+        return not await stack.gateway.connections(victim.address)
+
     async with asyncio.TaskGroup() as group:
         for number in range(REQUESTS):
             group.create_task(ask(number))
         await eventually(lambda: sum(fate.ended for fate in sent) >= KILLED_AFTER, "the first answers")
         ended = {fate.id for fate in sent if fate.ended}
         await victim.kill()
-        under_way = {fate.id for fate in sent} - ended  # when it died: a request cannot be lost any later
+        await eventually(lets_go, "Envoy's knowing that the connections are gone")
+        under_way = {fate.id for fate in sent} - ended  # since it died: a request cannot be lost any later
 
     picked = {fate.id: await stack.picked(fate.id) for fate in sent}
     lost = {fate.id: str(fate.error) for fate in sent if fate.error is not None}
