@@ -124,10 +124,10 @@ def pool_charts(runs: Mapping[str, Run]) -> list[Chart]:
 
     def chart(title: str, y: Axis, of: Callable[[Run], Floats]) -> Chart:
         lines = tuple(
-            Line(name, _middles(run.outcome.timeline), of(run), look)
+            _known(Line(name, _middles(run.outcome.timeline), of(run), look))
             for look, (name, run) in enumerate(runs.items())
         )
-        known = {line.name: line.y[~np.isnan(line.y)] for line in lines if not np.isnan(line.y).all()}
+        known = {line.name: line.y for line in lines if len(line.y)}
         if y.scale is Scale.NUMBERS:
             y = replace(y, high=max((np.percentile(each, _SHOWN) for each in known.values()), default=None))
         middle = {name: float(np.median(each)) for name, each in known.items()}
@@ -247,6 +247,12 @@ def _imbalances(run: Run) -> Floats:
         imbalance(load[a:b]) if timeline.times[a] <= last else np.nan for a, b in pairwise(_edges(timeline))
     )
     return np.fromiter(each, np.float64)
+
+
+def _known(line: Line) -> Line:
+    """`line` from one known value to the next."""
+    known = ~np.isnan(line.y)
+    return line._replace(x=line.x[known], y=line.y[known])
 
 
 def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:

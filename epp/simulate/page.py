@@ -105,12 +105,13 @@ def _cards(runs: Mapping[str, Measures], found: Sequence[Table[Any]], at_knee: b
 def _card(heading: str, column: Column[T], rows: Mapping[str, T]) -> Element:
     cells = {name: column.cell(rows[name]) for name in ranking(column, rows)}
     first = next(iter(cells.values()), UNKNOWN)
+    best = [name for name, cell in cells.items() if cell == first]
     following = [f"{name} {cell}" for name, cell in cells.items() if cell != first]
     return element(
         "li",
         element("span", heading, class_="what"),
         element("span", first, class_="number"),
-        element("span", ", ".join(name for name, cell in cells.items() if cell == first), class_="who"),
+        element("span", ", ".join(best) if following or len(best) < 2 else "all alike", class_="who"),
         element("span", f"next: {following[0]}" if following else None, class_="next"),
     )
 

@@ -87,6 +87,14 @@ def test_the_refused_are_no_good_answers() -> None:
     assert line(pool_charts({"one": one}), "Good answers", "one").y == pytest.approx(0.5)
 
 
+def test_intervals_without_requests_are_left_out() -> None:
+    one = run()
+    del one.outcome.done[20:80]
+    found = line(pool_charts({"one": one}), "Good answers", "one")
+    assert not np.isnan(found.y).any()
+    assert not ((found.x > 22) & (found.x < 78)).any()
+
+
 def test_each_engine_has_a_line_and_all_charts_one_scale() -> None:
     charts = engine_charts({"two": run(engines=2), "three": run(engines=3)})
     assert [[each.name for each in chart.lines] for chart in charts] == [
