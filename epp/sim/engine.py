@@ -149,6 +149,8 @@ class Engine:
     @property
     def active_adapters(self) -> tuple[str, ...]:
         """Adapters with a request that is running and has its first token, by age of the oldest such one."""
+        if not self._slots.users:
+            return ()
         names = (s.request.adapter for s in self._running.values() if s.produced and s.request.adapter)
         return tuple(dict.fromkeys(names))
 
@@ -263,7 +265,7 @@ class Engine:
             batched += sequence.scheduled
             sequence.computed += sequence.scheduled
             if sequence.scheduled and sequence.computed == sequence.length:
-                sequence.add_token(now)
+                sequence.add_tokens(now)
                 tokens.append(sequence)
             sequence.scheduled = 0
         return tokens, batched
@@ -283,18 +285,22 @@ class Engine:
     def _schedule_running(self, batch: _Batch) -> bool:
         """Gives each running sequence its tokens; False if one was preempted."""
         block_size = self.config.block_size
+        preempted = False
         for sequence in list(self._running.values()):
             if not batch.budget:
                 break
-            if sequence.request.id not in self._running:
-                return False  # preempted for the sake of one before it, and so are all behind it
-            tokens = min(sequence.length - sequence.computed, batch.budget)
+            if preempted and sequence.request.id not in self._running:
+                return False  # for the sake of one before it, and so are all behind it
+            tokens = sequence.length - sequence.computed
+            if tokens > batch.budget:
+                tokens = batch.budget
             end = sequence.computed + tokens
             while end > sequence.table.blocks * block_size:  # seldom: once in `block_size` steps of decoding
                 if self._pool.grow(sequence.table, self._blocks(end)):
                     break
                 last = next(reversed(self._running.values()))
                 self._preempt(last)
+                preempted = True
                 if last is sequence:
                     return False
             self._schedule(sequence, tokens, batch)
@@ -405,13 +411,12 @@ class Engine:
         for sequence, tokens in block_edges(self._running.values(), steps, self.config.block_size):
             self._pool.grow(sequence.table, self._blocks(tokens))
             self._publish(sequence, tokens)
-        before, now = leap.end(taken - 1), leap.end(taken)
+        now, before = leap.end(taken), leap.end(taken - 1)
         for sequence in self._running.values():
             sequence.computed += steps
             if steps > 1:
-                sequence.produced += steps - 1
                 sequence.last_token_at = before
-            sequence.add_token(now)
+            sequence.add_tokens(now, steps)
         self.counters.steps += steps
         leap.taken = taken
 

@@ -28,10 +28,11 @@ def chained_hashes(tokens: bytes, block_size: int, salt: str = "") -> list[int]:
     `salt` keeps prefixes apart that must not share blocks: the adapter's name.
     """
     width = 4 * block_size
-    parent = xxhash.xxh64_intdigest(salt.encode())
+    digest = xxhash.xxh64_intdigest
+    parent = digest(salt.encode())
     hashes = []
     for start in range(0, len(tokens) - width + 1, width):
-        parent = xxhash.xxh64_intdigest(tokens[start : start + width], seed=parent)
+        parent = digest(tokens[start : start + width], parent)
         hashes.append(parent)
     return hashes
 

@@ -56,6 +56,8 @@ def block_edges(sequences: Iterable[Sequence], steps: int, block_size: int) -> l
     for place, sequence in enumerate(sequences):
         length = sequence.length
         to_first = -length % block_size  # steps until the latest block is complete; 0: it is
+        if to_first > steps:
+            continue
         completed = range(to_first or block_size, steps + 1, block_size)
         begun = range(to_first + 1, steps + 1, block_size)
         edges += [(step, place, sequence, length + step) for step in chain(completed, begun)]

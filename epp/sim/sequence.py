@@ -38,27 +38,27 @@ class Sequence:
     token_gap: float = 0.0  # between the two latest tokens
     cached_tokens: int = 0  # of the prompt, found in the prefix cache when first admitted
     produced: int = 0  # output tokens so far
+    length: int = field(init=False)  # tokens known so far: the prompt and what was produced
     computed: int = 0  # tokens whose keys and values are in the cache
     preemptions: int = 0
     deferred: bool = False  # waits for an adapter slot
     scheduled: int = field(default=0, repr=False)  # tokens of the step under way
     table: BlockTable = field(default_factory=BlockTable, repr=False)
 
+    def __post_init__(self) -> None:
+        self.length = self.request.prompt_tokens
+
     @property
     def finished(self) -> bool:
         """Whether the last token is out."""
         return self.produced >= self.request.output_tokens
 
-    @property
-    def length(self) -> int:
-        """Tokens known so far: the prompt and what was produced."""
-        return self.request.prompt_tokens + self.produced
-
-    def add_token(self, now: float) -> None:
-        """Notes one more token of output."""
+    def add_tokens(self, now: float, tokens: int = 1) -> None:
+        """Notes more tokens of output, the last of them at `now`."""
         if self.last_token_at is None:
             self.first_token_at = now
         else:
             self.token_gap = now - self.last_token_at
         self.last_token_at = now
-        self.produced += 1
+        self.produced += tokens
+        self.length += tokens

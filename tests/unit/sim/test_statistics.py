@@ -28,13 +28,13 @@ def test_a_request_from_its_first_token_to_its_last() -> None:
     request = SimRequest("a", prompt_tokens=100, output_tokens=3)
     sequence = Sequence(request, arrived_at=1, scheduled_at=3, cached_tokens=64, preemptions=1)
 
-    sequence.add_token(4)
+    sequence.add_tokens(4)
     statistics.observe_step(step(sequence, batched=36))
     assert sums(statistics) == {"iteration_tokens_total": (1, 36), "time_to_first_token_seconds": (1, 3)}
     assert (statistics.prompt_tokens, statistics.generation_tokens, statistics.finished) == (100, 1, 0)
 
     for now in (5, 7):
-        sequence.add_token(now)
+        sequence.add_tokens(now)
         statistics.observe_step(step(sequence))
     assert sums(statistics) == {
         "request_prompt_tokens": (1, 100),
@@ -60,7 +60,7 @@ def test_a_request_from_its_first_token_to_its_last() -> None:
 def test_a_single_token_has_no_time_between_tokens() -> None:
     statistics = Statistics("base", 2048)
     sequence = Sequence(SimRequest("a", 1, 1), arrived_at=0, scheduled_at=0)
-    sequence.add_token(1)
+    sequence.add_tokens(1)
     statistics.observe_step(step(sequence))
     assert statistics.histograms["inter_token_latency_seconds"].count == 0
     assert statistics.histograms["request_time_per_output_token_seconds"].sum == 0

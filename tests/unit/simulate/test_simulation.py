@@ -73,7 +73,7 @@ class Exponential:
         finished = []
         if self._looking and channel < len(self._present):
             sequence = self._present.pop(channel)
-            sequence.add_token(now)
+            sequence.add_tokens(now)
             finished.append(sequence)
         self._looking = bool(self._present)
         self.due = now + self._rng.expovariate(self._channels) if self._looking else None
