@@ -48,9 +48,9 @@ def test_the_best_is_told_to_eyes_and_ears() -> None:
     first, second = (
         ["".join(cell.itertext()) for cell in row.iter("td")] for row in made.findall("div/table/tbody/tr")
     )
-    assert first[:3] == ["100.0% best", "1.00 best", "150 best"]
+    assert first[:3] == ["100.0% best", "1.01 best", "150 best"]
     assert second[:3] == ["33.7%", "0.34", "2,250"]
-    assert [each.text for each in made.iter("strong")][:2] == ["100.0%", "1.00"]
+    assert [each.text for each in made.iter("strong")][:2] == ["100.0%", "1.01"]
 
 
 def test_what_cannot_be_compared_has_no_best() -> None:
