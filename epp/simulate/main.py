@@ -77,6 +77,7 @@ def _runs(policies: Mapping[str, PickerConfig], setup: Setup, settings: Simulate
     timed = run_all(tasks, settings.processes, settings.plugin_path)
     for name, (run, seconds) in zip(policies, timed, strict=True):
         _tell(f"{name}: {_speed(run.outcome.ended_at, run.outcome.events, seconds)}")
+        _tell_misbehaviour(name, run)
     return {name: each.result for name, each in zip(policies, timed, strict=True)}
 
 
@@ -89,6 +90,7 @@ def _knees(setup: Setup, settings: SimulateSettings) -> _Answer:
     timed = run_all(tasks, settings.processes, settings.plugin_path)
     for name, (knee, seconds) in zip(setup.policies, timed, strict=True):
         _tell(f"{name}: {len(knee.probes)} rates tried, {_speed(knee.simulated, knee.events, seconds)}")
+        _tell_misbehaviour(name, knee.run)
     knees = {name: each.result for name, each in zip(setup.policies, timed, strict=True)}
     runs = {name: knee.run for name, knee in knees.items()}
     found = {"knee": knee_data(knees, share)}
@@ -148,6 +150,11 @@ def _write(path: str, content: str) -> None:
 
 def _speed(simulated: float, events: int, seconds: float) -> str:
     return f"{simulated:.0f} s simulated in {seconds:.1f} s, {events} events, {events / seconds:.0f} a second"
+
+
+def _tell_misbehaviour(policy: str, run: Run) -> None:
+    for what, times in run.outcome.misbehaved.items():
+        _tell(f"{policy}: {what}; {times} times")
 
 
 def _tell(text: str) -> None:

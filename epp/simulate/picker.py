@@ -7,6 +7,8 @@ cadence; what an answer tells, it tells here.
 from __future__ import annotations
 
 import random
+import traceback
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +17,7 @@ from epp.config.settings import ServeSettings
 from epp.datastore.endpoints import Endpoint
 from epp.datastore.store import Datastore, Reservation
 from epp.placer import Placer
-from epp.plugin import Response
+from epp.plugin import Misbehaviour, Response, Watcher
 from epp.scheduling.build import build_policy
 from epp.scrape.cadence import Cadence
 from epp.sim.tokens import TOKEN_BYTES
@@ -64,16 +66,26 @@ class VirtualPicker:
         rng: random.Random,
         scrape_interval: float = _SERVE.refresh_metrics_interval,
     ) -> None:
+        self.misbehaved: Counter[str] = Counter()  # what plugins did wrong, and how often
         self.store = Datastore()
         # The addresses are never connected to; scheduling tells endpoints apart by them.
         specs = tuple(EndpointSpec(name, "10.0.0.1", 8000 + n) for n, name in enumerate(names))
         self.store.apply(Snapshot(PoolSpec("simulated"), specs))
-        self.policy = build_policy(config, self.store, _SERVE.metrics_staleness_threshold)
+        self.policy = build_policy(
+            config, self.store, _SERVE.metrics_staleness_threshold, Watcher(misbehaved=self._misbehaved)
+        )
         self._placer = Placer(self.store, self.policy, rng)
         self.cadence = Cadence(scrape_interval, rng)
         for name in names:
             self.cadence.add(name, 0.0)
             self.store.models_listed(name, frozenset({BASE_MODEL}), adapters)
+
+    def _misbehaved(self, plugin_type: str, name: str, how: Misbehaviour, error: Exception | None) -> None:
+        told = ""
+        if error is not None:
+            *_, frame = traceback.extract_tb(error.__traceback__)
+            told = f": {type(error).__name__} at {frame.filename}:{frame.lineno}"
+        self.misbehaved[f"plugin {name} of type {plugin_type} misbehaves ({how}) and is left out{told}"] += 1
 
     def requested(self, now: float) -> bool:
         """A request came. True if that woke an idle pool: pages are due sooner than they were."""

@@ -68,6 +68,7 @@ def simulate(config: PickerConfig, scenario: Scenario, progress: Progress = lamb
             plugin.see(fleet)
     workload = arrivals(scenario.workload, scenario.requests, scenario.rate, scenario.seed)
     outcome = Simulation(picker, fleet, workload, lag=scenario.scrape_lag, progress=progress).run()
+    outcome.misbehaved.update(picker.misbehaved)
     return Run(measure(outcome, fleet, scenario.slo), outcome)
 
 

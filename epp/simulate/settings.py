@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -86,7 +87,9 @@ class SimulateSettings:
     @property
     def processes(self) -> int:
         """How many may be at work at a time."""
-        return self.jobs or len(os.sched_getaffinity(0))
+        if self.jobs is not None:
+            return self.jobs
+        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
     def complaints(self) -> Iterator[Complaint]:
         """Values that nothing can be simulated with."""

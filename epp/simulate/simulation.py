@@ -102,6 +102,7 @@ class Outcome:
     prompt_tokens: int = 0  # of all requests that an engine took
     ideal_cached_tokens: int = 0  # those of them that one endless cache for all engines would have had
     timeline: Timeline = field(default_factory=Timeline)
+    misbehaved: dict[str, int] = field(default_factory=dict)  # what plugins did wrong, and how often
 
 
 class _Kind(IntEnum):

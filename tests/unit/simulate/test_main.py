@@ -95,6 +95,23 @@ def test_a_sweep(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     assert "Sweep of least-requests" in (folder / "page.html").read_text()
 
 
+@pytest.mark.parametrize("how", [[], ["--find-knee"]])
+def test_a_plugin_that_fails_is_told_of(
+    how: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.py").write_text(
+        "class BrokenScorer:\n    def score(self, request, endpoints):\n        raise KeyError('x')\n"
+    )
+    (folder / "policy.yaml").write_text(BUILT_IN["least-requests"].replace("active-request", "broken"))
+    argv = [*SMALL, *how, "--plugin-path", ".", "--policy", "policy.yaml,random", "--html", "", "--json", ""]
+    assert main(argv) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "misbehaves" in line]
+    assert told == [
+        "epp simulate: policy.yaml: plugin broken-scorer of type broken-scorer misbehaves (raised) and is "
+        f"left out: KeyError at {folder}/broken.py:3; 40 times"
+    ]
+
+
 def test_help_on_workloads(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--workload", "help"]) == 0
     assert "shared-prefix" in capsys.readouterr().out
