@@ -108,6 +108,7 @@ class Backlogs:
     def __init__(self) -> None:
         self._clear_at: Floats = np.zeros(0)
         self._overdue_at: Floats = np.zeros(0)
+        self._pending: Floats = np.zeros(0)
         self._queues: dict[int, _Queue] = {}
         self._works: dict[int, Work] = {}
 
@@ -118,6 +119,7 @@ class Backlogs:
         """Columns have at least as many slots from now on."""
         self._clear_at = grown(self._clear_at, slots, -np.inf)
         self._overdue_at = grown(self._overdue_at, slots, np.inf)
+        self._pending = grown(self._pending, slots, 0.0)
 
     def seconds(self, slots: Slots, now: float) -> Floats:
         """Until the endpoints at `slots` are done with what they have.
@@ -128,6 +130,10 @@ class Backlogs:
         late = np.maximum(now - self._overdue_at[slots], 0.0)
         seconds: Floats = np.maximum(self._clear_at[slots] - now, -late) + 2.0 * late
         return seconds
+
+    def pending(self, slots: Slots) -> Floats:
+        """Requests whose answers have not begun, at the endpoints at `slots`."""
+        return self._pending[slots]
 
     def add(self, key: int, work: Work) -> None:
         """A request was placed."""
@@ -150,15 +156,16 @@ class Backlogs:
         self._show(work.slot, queue)
         return work
 
-    def done(self, key: int, now: float) -> None:
-        """The request is over, and needs nothing any more if it did."""
+    def done(self, key: int, now: float) -> Work | None:
+        """The request is over, and needs nothing any more; its work, None if its answer had begun."""
         work = self._works.pop(key, None)
         if work is None:
-            return
+            return None
         queue = self._queues[work.slot]
         if key in queue.works:
             queue.cancelled(key, now)
             self._show(work.slot, queue)
+        return work
 
     def left(self, slot: int) -> None:
         """The endpoint is gone, and the slot may be another's."""
@@ -169,3 +176,4 @@ class Backlogs:
 
     def _show(self, slot: int, queue: _Queue) -> None:
         self._clear_at[slot], self._overdue_at[slot] = queue.clear_at, queue.overdue_at
+        self._pending[slot] = len(queue.works)

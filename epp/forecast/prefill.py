@@ -1,15 +1,16 @@
-"""How fast endpoints prefill, learned from when streamed answers begin.
+"""How fast endpoints prefill, learned from when their answers are seen.
 
-The time from a request's placement to its first token is taken to be
+The time from a request's placement until its answer is seen is taken to be
 
-    factor * (fixed + per_token * tokens + per_pair * pairs)
+    factor * (fixed + per_token * tokens + per_pair * pairs + per_output * output)
 
 `tokens` are those that have to be computed before: its own without what is cached, and those of the requests
 before it. `pairs` are what attention multiplies, for a prompt of c cached and n other tokens n * (c + n / 2).
-The three coefficients are the pool's, by least squares whose errors grow with the time, none below 0;
-`factor` is the endpoint's own, so that a slow server among fast ones is told apart after a few answers. All
-of it fades: the coefficients with new answers, the factors with time as well, so that no endpoint is shunned
-for what it was once.
+`output` tokens come before the answer is seen if it is not streamed, and 0 if it is. The four coefficients
+are the pool's, by least squares whose errors grow with the time, none below 0; `factor` is the endpoint's
+own, so that a slow server among fast ones is told apart after a few answers. All of it fades: the
+coefficients with new answers, the factors with time as well, so that no endpoint is shunned for what it was
+once.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ import numpy as np
 from epp.datastore.endpoints import Floats, Slots
 from epp.forecast.columns import grown
 
-# What is believed before anything was learned: 10,000 tokens a second. To compare endpoints any speed will
-# do, and these samples count as much as two answers.
-_FIRST_COEFFICIENTS = np.array([0.02, 1e-4, 0.0])
-_FIRST_TOKENS = (100.0, 10_000.0)
+# What is believed before anything was learned: 10,000 tokens of prompt a second, 50 of output. To compare
+# endpoints any speed will do, and these samples count as much as three answers. (tokens, output)
+_FIRST_COEFFICIENTS = np.array([0.02, 1e-4, 0.0, 0.02])
+_FIRST_SAMPLES = ((100.0, 0.0), (10_000.0, 0.0), (1000.0, 100.0))
 
 # Answers after which one counts 1/e: for the pool, and for one endpoint.
 _POOL_MEMORY = 500
@@ -34,16 +35,16 @@ _ENDPOINT_MEMORY = 50
 _DOUBT = 4.0
 _ENDPOINT_SECONDS = 120.0
 
-# A fit costs 0.2 ms.
+# A fit costs 0.3 ms. The first answers are worth one each time that they have doubled.
 _ANSWERS_BETWEEN_FITS = 16
 
 # Beneath this a time is mostly chance: seconds.
 _LEAST_SECONDS = 1e-3
 
-# One, a thousand tokens, a million pairs: so the three columns are of one magnitude for the solver.
-_UNITS = np.array([1.0, 1e3, 1e6])
+# So that the solver's columns are of one magnitude: a thousand tokens, a million pairs, a hundred tokens.
+_UNITS = np.array([1.0, 1e3, 1e6, 1e2])
 
-_SUBSETS = [list(kept) for size in (3, 2, 1) for kept in combinations(range(3), size)]
+_SUBSETS = [list(kept) for size in (4, 3, 2, 1) for kept in combinations(range(4), size)]
 
 
 class PrefillSpeed:
@@ -51,11 +52,11 @@ class PrefillSpeed:
 
     def __init__(self) -> None:
         self.coefficients: Floats = _FIRST_COEFFICIENTS
-        self._gram: Floats = np.zeros((3, 3))
-        self._moments: Floats = np.zeros(3)
+        self._gram: Floats = np.zeros((4, 4))
+        self._moments: Floats = np.zeros(4)
         self._answers = 0
-        for tokens in _FIRST_TOKENS:
-            row = np.array([1.0, tokens, 0.0])
+        for tokens, output in _FIRST_SAMPLES:
+            row = np.array([1.0, tokens, 0.0, output])
             self._add(row, float(_FIRST_COEFFICIENTS @ row))
         # Of each endpoint: seconds that its answers took and should have taken, and when the last began.
         self._took: Floats = np.zeros(0)
@@ -64,7 +65,7 @@ class PrefillSpeed:
         self._at: Floats = np.zeros(0)
 
     def __repr__(self) -> str:
-        fixed, per_token, per_pair = self.coefficients.tolist()
+        fixed, per_token, per_pair, _ = self.coefficients.tolist()
         return f"<PrefillSpeed {fixed:.3g} s + {per_token:.3g} s a token + {per_pair:.3g} s a pair>"
 
     def make_room(self, slots: int) -> None:
@@ -76,14 +77,14 @@ class PrefillSpeed:
 
     def seconds(self, tokens: Floats, pairs: Floats) -> Floats:
         """To the first token at an endpoint whose factor is 1."""
-        fixed, per_token, per_pair = self.coefficients.tolist()
+        fixed, per_token, per_pair, _ = self.coefficients.tolist()
         seconds: Floats = fixed + per_token * tokens + per_pair * pairs
         return seconds
 
     def expected(self, slot: int, tokens: float, pairs: float, now: float) -> float:
         """To the first token at the endpoint at `slot`."""
         factor = self.factors(np.array([slot]), now)[0]
-        return float(factor * (self.coefficients @ (1.0, tokens, pairs)))
+        return float(factor * (self.coefficients @ (1.0, tokens, pairs, 0.0)))
 
     def factors(self, slots: Slots, now: float) -> Floats:
         """How many times as long the endpoints at `slots` take."""
@@ -92,9 +93,11 @@ class PrefillSpeed:
         factors: Floats = (believed * self._took[slots] + doubt) / (believed * self._expected[slots] + doubt)
         return factors
 
-    def learn(self, slot: int, tokens: float, pairs: float, seconds: float, now: float) -> None:
-        """An answer of the endpoint at `slot` began after `seconds`, with so much to compute before."""
-        row = np.array([1.0, tokens, pairs])
+    def learn(
+        self, slot: int, tokens: float, pairs: float, seconds: float, now: float, output: float = 0.0
+    ) -> None:
+        """An answer of the endpoint at `slot` was seen after `seconds`, with so much to compute before."""
+        row = np.array([1.0, tokens, pairs, output])
         expected = float(self.coefficients @ row)
         faded = np.exp((self._at[slot] - now) / _ENDPOINT_SECONDS) * (1.0 - 1.0 / _ENDPOINT_MEMORY)
         self._took[slot] = faded * self._took[slot] + seconds
@@ -106,7 +109,7 @@ class PrefillSpeed:
         self._moments *= fade
         self._add(row, seconds * float((self._expected[slot] + doubt) / (self._took[slot] + doubt)))
         self._answers += 1
-        if not self._answers % _ANSWERS_BETWEEN_FITS:
+        if not self._answers % _ANSWERS_BETWEEN_FITS or self._answers & (self._answers - 1) == 0:
             self._fit()
 
     def left(self, slot: int) -> None:
@@ -130,6 +133,6 @@ class PrefillSpeed:
             error = -float(solution @ self._moments[kept])  # up to a constant
             if (solution >= 0.0).all() and error < least:
                 least = error
-                coefficients = np.zeros(3)
+                coefficients = np.zeros(4)
                 coefficients[kept] = solution
                 self.coefficients = coefficients / _UNITS

@@ -21,13 +21,15 @@ from epp.forecast.prefill import PrefillSpeed
 from epp.plugin import Context
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
 from epp.plugins.lora_affinity_scorer import AT_HAND, NO_SLOT, adapter_step
-from epp.types import InferenceRequest
+from epp.types import InferenceRequest, Usage
+from epp.wire.messages import NO_METADATA, MetadataMap
 
 # Believed until answers have told better, seconds: a load from a local disk; half of an answer, until one
-# of the adapters in an engine's slots has no request left; a short answer.
+# of the adapters in an engine's slots has no request left; a short answer; a prompt of 1,000 tokens.
 _FIRST_LOAD_SECONDS = 0.1
 _FIRST_SLOT_SECONDS = 1.0
 _FIRST_ANSWER_SECONDS = 2.0
+_FIRST_PREFILL_SECONDS = 0.1
 
 # Answers that those are remembered for.
 _MEMORY = 100.0
@@ -44,6 +46,7 @@ class _Forecast(NamedTuple):
     tokens: Floats
     pairs: Floats
     queue: Floats
+    others: Floats
     prefill: Floats
     adapter: Floats
     steps: Floats | None  # of lora-affinity-scorer; None: no adapter is asked for
@@ -61,7 +64,8 @@ class ExpectedTtftScorer:
     expected time to the first token. Two more terms stand for what the request does to others:
     `disturbanceWeight` of the time for which its prefill holds up each answer in flight there, and
     `crowdWeight` of an answer's usual duration for an endpoint with as many requests as the mean. Speeds, of
-    the pool and of each endpoint, are learned from the moments at which streamed answers begin.
+    the pool and of each endpoint, are learned from the moments at which answers begin, or end if they come as
+    a whole.
     """
 
     disturbance_weight: Annotated[
@@ -89,8 +93,13 @@ class ExpectedTtftScorer:
     _answer_seconds: FadingMean = field(
         init=False, repr=False, default_factory=lambda: FadingMean(_FIRST_ANSWER_SECONDS, _MEMORY)
     )
+    _prefill_seconds: FadingMean = field(
+        init=False, repr=False, default_factory=lambda: FadingMean(_FIRST_PREFILL_SECONDS, _MEMORY)
+    )
     _begun_at: dict[int, float] = field(init=False, repr=False, default_factory=dict)
     _latest: _Forecast | None = field(init=False, repr=False, default=None)
+    # The request that has just ended, its work and when, if its answer came as a whole.
+    _whole: tuple[InferenceRequest, Work, float] | None = field(init=False, repr=False, default=None)
 
     def setup(self, context: Context) -> None:
         """See NeedsContext."""
@@ -102,7 +111,8 @@ class ExpectedTtftScorer:
         if not len(endpoints):
             return np.zeros(0)
         self._latest = latest = self._forecast(request, endpoints)
-        cost = latest.queue + latest.prefill + latest.adapter + latest.disturbance + latest.crowd
+        first_token = latest.queue + latest.others + latest.prefill + latest.adapter
+        cost = first_token + latest.disturbance + latest.crowd
         np.maximum(cost, _LEAST_SECONDS, out=cost)
         scores: Floats = float(cost.min()) / cost
         return scores
@@ -116,6 +126,7 @@ class ExpectedTtftScorer:
         return {
             "uncached tokens": latest.tokens,
             "queue s": latest.queue,
+            "others s": latest.others,
             "prefill s": latest.prefill,
             "adapter s": latest.adapter,
             "disturbance s": latest.disturbance,
@@ -128,6 +139,7 @@ class ExpectedTtftScorer:
         if latest is None or latest.request is not request:
             return
         index = int(np.searchsorted(latest.slots, endpoint.slot))
+        self._prefill_seconds.add(float(latest.prefill[index]))
         self._backlogs.add(
             id(request),
             Work(
@@ -143,24 +155,31 @@ class ExpectedTtftScorer:
         )
 
     def first_token(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
-        """See FirstTokenObserver. Learns, unless the endpoint is not the one that was picked."""
+        """See FirstTokenObserver."""
         work = self._backlogs.begun(id(request), now)
-        if work is None or work.slot != endpoint.slot:
-            return
-        self._begun_at[id(request)] = now
-        seconds = now - work.placed_at
-        if work.adapter_delay is None:
-            self._speed.learn(work.slot, work.tokens_ahead, work.pairs_ahead, seconds, now)
-        else:
-            expected = self._speed.expected(work.slot, work.tokens_ahead, work.pairs_ahead, now)
-            work.adapter_delay.add(max(seconds - expected, 0.0))
+        if work is not None and work.slot == endpoint.slot:
+            self._begun_at[id(request)] = now
+            self._learn(work, now)
 
     def ended(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
         """See EndObserver."""
-        self._backlogs.done(id(request), now)
+        work = self._backlogs.done(id(request), now)
         begun_at = self._begun_at.pop(id(request), None)
+        self._whole = None
         if begun_at is not None:
             self._answer_seconds.add(now - begun_at)
+        elif work is not None and not work.streams and work.slot == endpoint.slot:
+            self._whole = (request, work, now)
+
+    def used(self, request: InferenceRequest, usage: Usage) -> MetadataMap:
+        """See UsageObserver. Follows `ended`: an answer that was not streamed is complete."""
+        whole, self._whole = self._whole, None
+        if whole is not None and whole[0] is request and usage.completion_tokens:
+            _, work, now = whole
+            expected = self._speed.expected(work.slot, work.tokens_ahead, work.pairs_ahead, now)
+            self._answer_seconds.add(max(now - work.placed_at - expected, 0.0))
+            self._learn(work, now, usage.completion_tokens)
+        return NO_METADATA
 
     def left(self, slot: int) -> None:
         """See DepartureObserver."""
@@ -173,8 +192,8 @@ class ExpectedTtftScorer:
         self._speed.make_room(len(endpoints.roster))
         tokens, pairs = self._work(request, endpoints)
         prefill = self._speed.factors(slots, now) * self._speed.seconds(tokens, pairs)
-        in_flight = endpoints.in_flight
-        mean = max(int(np.add.reduce(in_flight)) / len(in_flight), 1.0)
+        in_flight = endpoints.in_flight.astype(np.float64)
+        mean = max(float(np.add.reduce(in_flight)) / len(in_flight), 1.0)
         steps = self._steps(request, slots)
         return _Forecast(
             request,
@@ -182,6 +201,7 @@ class ExpectedTtftScorer:
             tokens,
             pairs,
             self._backlogs.seconds(slots, now),
+            self._others(endpoints),
             prefill,
             np.zeros(len(slots)) if steps is None else self._adapter_seconds(steps),
             steps,
@@ -189,6 +209,15 @@ class ExpectedTtftScorer:
             (self.crowd_weight * self._answer_seconds.value / mean) * in_flight,
             now,
         )
+
+    def _others(self, endpoints: Candidates) -> Floats:
+        """Seconds for requests that wait there and are not ours; where nobody tells, the most of all."""
+        waiting = endpoints.waiting
+        unknown = np.isnan(waiting)
+        if unknown.any():
+            waiting = np.where(unknown, np.fmax.reduce(waiting, initial=0.0), waiting)
+        seconds: Floats = np.maximum(waiting - self._backlogs.pending(endpoints.slots), 0.0)
+        return seconds * self._prefill_seconds.value
 
     def _work(self, request: InferenceRequest, endpoints: Candidates) -> tuple[Floats, Floats]:
         """Tokens that each candidate has to compute, at least the last one, and their pairs."""
@@ -204,6 +233,14 @@ class ExpectedTtftScorer:
             return None
         shelves = self._adapters.shelves
         return np.array([adapter_step(shelves[slot], adapter) for slot in slots.tolist()])
+
+    def _learn(self, work: Work, now: float, output: int = 0) -> None:
+        seconds = now - work.placed_at
+        if work.adapter_delay is None:
+            self._speed.learn(work.slot, work.tokens_ahead, work.pairs_ahead, seconds, now, output)
+        elif not output:
+            expected = self._speed.expected(work.slot, work.tokens_ahead, work.pairs_ahead, now)
+            work.adapter_delay.add(max(seconds - expected, 0.0))
 
     def _adapter_delay(self, steps: Floats | None, index: int) -> FadingMean | None:
         if steps is None or steps[index] >= AT_HAND:

@@ -99,7 +99,6 @@ class VirtualPicker:
             Api.COMPLETIONS,
             model,
             stream=True,
-            max_tokens=arrival.output_tokens,
             prompt=Prompt((memoryview(prompt),), tokens),
         )
         request = InferenceRequest(

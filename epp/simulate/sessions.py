@@ -39,7 +39,7 @@ class _Next(NamedTuple):
     number: int  # of the session; no two are equal, so nothing behind it is compared
     history: tuple[Piece, ...]
     turns: list[Turn]
-    index: int
+    position: int  # of the turn
 
 
 def poisson(rng: random.Random, rate: float, start: float = 0.0) -> Iterator[float]:
@@ -70,10 +70,10 @@ def interleaved(rng: random.Random, rate: float, draw: Callable[[], Session]) ->
         turn = heapq.heappop(waiting)
         arrival = _arrival(turn)
         yield arrival
-        if turn.index + 1 < len(turn.turns):
+        if turn.position + 1 < len(turn.turns):
             history = (*arrival.prompt, Piece(arrival.answer, arrival.output_tokens))
-            at = turn.at + turn.turns[turn.index + 1].after
-            heapq.heappush(waiting, turn._replace(at=at, history=history, index=turn.index + 1))
+            at = turn.at + turn.turns[turn.position + 1].after
+            heapq.heappush(waiting, turn._replace(at=at, history=history, position=turn.position + 1))
 
 
 def _begin(session: Session, at: float, number: int) -> _Next | None:
@@ -86,8 +86,8 @@ def _begin(session: Session, at: float, number: int) -> _Next | None:
 
 
 def _arrival(turn: _Next) -> Arrival:
-    _, question, output = turn.turns[turn.index]
-    name = f"{turn.number} {turn.index}"
+    _, question, output = turn.turns[turn.position]
+    name = f"{turn.number} {turn.position}"
     return Arrival(turn.at, (*turn.history, Piece(f"question {name}", question)), output, f"answer {name}")
 
 

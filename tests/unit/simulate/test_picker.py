@@ -30,7 +30,7 @@ def test_a_request_is_counted_until_its_answer_ends(picker: VirtualPicker) -> No
     arrival = asked()
     placed = picker.place(arrival, "1", text(arrival.prompt), 0.0)
     assert endpoints.in_flight[placed.endpoint.slot] == 1
-    assert endpoints.in_flight_tokens[placed.endpoint.slot] == 110
+    assert endpoints.in_flight_tokens[placed.endpoint.slot] == 250  # with 1.5 times as much for the answer
     picker.answer_ended(placed, Usage(100, 10, 0), 1.0)
     assert endpoints.in_flight.sum() == endpoints.in_flight_tokens.sum() == 0
 
