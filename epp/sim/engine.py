@@ -31,8 +31,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from epp.sim.adapters import AdapterSlots
+from epp.sim.batch import Batch, first_chunk
 from epp.sim.kvcache import BlockPool
-from epp.sim.leap import Leap, block_edges
+from epp.sim.leap import Leap, block_edges, foresee
 from epp.sim.sequence import Sequence, SimRequest
 from epp.sim.steptime import StepTime
 
@@ -83,25 +84,6 @@ class EngineCounters:
     adapter_loads: int = 0
 
 
-@dataclass(slots=True)
-class _Batch:
-    """A step that is being put together."""
-
-    budget: int  # tokens that it may still take
-    decodes: int = 0
-    context: int = 0  # tokens that the decoding sequences read
-    prefills: list[tuple[int, int]] = field(default_factory=list)  # tokens, past tokens
-    load_seconds: float = 0.0  # for adapters that are not in memory
-
-    def add(self, tokens: int, past: int) -> None:
-        self.budget -= tokens
-        if tokens == 1:
-            self.decodes += 1
-            self.context += past + 1
-        else:
-            self.prefills.append((tokens, past))
-
-
 class Engine:
     """See the module. One at a time: no method may be called from within another."""
 
@@ -113,7 +95,7 @@ class Engine:
         self._waiting: OrderedDict[str, Sequence] = OrderedDict()
         self._running: dict[str, Sequence] = {}  # in order of admission
         # The step under way, as it was put together; in a leap, the first one.
-        self._batch = _Batch(0)
+        self._batch = Batch(0)
         self._began_at = 0.0
         self._ends_at: float | None = None
         self._leap: Leap | None = None
@@ -241,14 +223,10 @@ class Engine:
 
     def leap(self) -> float | None:
         """Foresees steps, as many as only give each running sequence a token. Returns `due`."""
-        steps = self._steps_alike()
-        if steps < 2:
-            return self._ends_at
-        closed, head = self._admission()
-        while steps > 1 and not self._foreseen(steps - 1, head):
-            steps //= 2
+        batch, running = self._batch, self._running.values()
+        steps, closed = foresee(batch, running, self._waiting.values(), self._slots, self._pool, self.config)
         if steps > 1 and self._ends_at is not None and self._ends_at > self._began_at:
-            batch, read = self._batch, self.config.step_time.decode_seconds
+            read = self.config.step_time.decode_seconds
             longer = read(batch.context + batch.decodes) - read(batch.context)
             self._leap = Leap(self._began_at, steps, self._ends_at - self._began_at, longer, closed)
         return self.due
@@ -272,7 +250,7 @@ class Engine:
 
     def _begin(self, now: float) -> float | None:
         """Puts the next step together; its seconds, None if there is nothing to do."""
-        batch = _Batch(budget=self.config.max_num_batched_tokens)
+        batch = Batch(budget=self.config.max_num_batched_tokens)
         if self._schedule_running(batch):
             self._admit_waiting(batch, now)
         self._batch = batch
@@ -282,7 +260,7 @@ class Engine:
         step_seconds = self.config.step_time.step_seconds(batch.decodes, batch.context, batch.prefills)
         return batch.load_seconds + step_seconds
 
-    def _schedule_running(self, batch: _Batch) -> bool:
+    def _schedule_running(self, batch: Batch) -> bool:
         """Gives each running sequence its tokens; False if one was preempted."""
         block_size = self.config.block_size
         preempted = False
@@ -306,7 +284,7 @@ class Engine:
             self._schedule(sequence, tokens, batch)
         return True
 
-    def _admit_waiting(self, batch: _Batch, now: float) -> None:
+    def _admit_waiting(self, batch: Batch, now: float) -> None:
         refused: set[str] = set()  # slots only fill up in here, so once refused is refused for this step
         admitted: list[Sequence] = []
         for sequence in self._waiting.values():
@@ -334,7 +312,7 @@ class Engine:
 
     def _open(self, sequence: Sequence, budget: int) -> int:
         """Gives a waiting sequence its first blocks; the tokens it may compute now, 0 if blocks are short."""
-        matched, tokens = self._extent(sequence, budget)
+        matched, tokens = first_chunk(sequence, self._pool, self.config.block_size, budget)
         cached = matched * self.config.block_size
         table = self._pool.open_table(sequence.request.block_hashes, matched, self._blocks(cached + tokens))
         if table is None:
@@ -347,13 +325,7 @@ class Engine:
             self.counters.prefix_hits += cached
         return tokens
 
-    def _extent(self, sequence: Sequence, budget: int) -> tuple[int, int]:
-        """Of a waiting sequence: blocks found in the prefix cache, and tokens that it would compute now."""
-        block_size = self.config.block_size
-        matched = self._pool.match(sequence.request.block_hashes, (sequence.length - 1) // block_size)
-        return matched, min(sequence.length - matched * block_size, budget)
-
-    def _schedule(self, sequence: Sequence, tokens: int, batch: _Batch) -> None:
+    def _schedule(self, sequence: Sequence, tokens: int, batch: Batch) -> None:
         sequence.scheduled = tokens
         batch.add(tokens, sequence.computed)
         self._publish(sequence, sequence.computed + tokens)
@@ -364,44 +336,6 @@ class Engine:
             self._pool.publish(sequence.table, sequence.request.block_hashes, full)
 
     # Leaps -----------------------------------------------------------------------------------------------
-
-    def _steps_alike(self) -> int:
-        """How many steps, the one under way included, give each running sequence one token, not its first."""
-        batch, running = self._batch, self._running.values()
-        if batch.decodes != len(running) or batch.prefills or batch.load_seconds:
-            return 0
-        if not all(s.produced and s.computed + 1 == s.length for s in running):
-            return 0
-        return min((s.request.output_tokens - s.produced for s in running), default=0)
-
-    def _admission(self) -> tuple[bool, Sequence | None]:
-        """Whether nobody new is admitted before somebody leaves; the first who would be if it had blocks."""
-        budget = self.config.max_num_batched_tokens - len(self._running)
-        if not budget or len(self._running) >= self.config.max_num_seqs:
-            return True, None
-        waiting = self._waiting.values()
-        head = next((s for s in waiting if self._slots.can_take(s.request.adapter)), None)
-        return head is not None, head
-
-    def _foreseen(self, steps: int, head: Sequence | None) -> bool:
-        """Whether after `steps` more, blocks are not short, and `head` still is."""
-        running = self._running.values()
-        growth = sum(self._blocks(s.length + steps) - s.table.blocks for s in running)
-        if growth > self._pool.free:
-            return False
-        if head is None:
-            return True
-        block_size = self.config.block_size
-        hashes = head.request.block_hashes
-        matched, tokens = self._extent(head, self.config.max_num_batched_tokens - len(self._running))
-        if self._pool.fits(hashes, matched, matched + self._blocks(tokens)):
-            return False
-        # With fewer free blocks it stays so, unless the prefix that it finds changes or comes to be held.
-        prefix = set(hashes[: matched + 1])
-        return prefix.isdisjoint(self._pool.evicted_for(growth)) and all(
-            prefix.isdisjoint(s.request.block_hashes[s.table.published : (s.length + steps) // block_size])
-            for s in running
-        )
 
     def _decode(self, leap: Leap, taken: int) -> None:
         """Brings the state to when `taken` steps of `leap` have ended and the next is under way."""

@@ -1,4 +1,4 @@
-"""Many steps at once. Pure arithmetic over the rules of `epp.sim.engine`.
+"""Many steps at once: how many may be taken, and what they come to, by the rules of `epp.sim.engine`.
 
 While every running sequence decodes and nobody waiting can be admitted, each step gives each sequence one
 token. So each step reads as many tokens of context more than the one before as there are sequences, and takes
@@ -7,13 +7,20 @@ longer by the time of reading those: the ends of steps are a quadratic in their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from math import sqrt
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
+from epp.sim.adapters import AdapterSlots
+from epp.sim.batch import Batch, first_chunk
+from epp.sim.kvcache import BlockPool
 from epp.sim.sequence import Sequence
+
+if TYPE_CHECKING:
+    from epp.sim.engine import EngineConfig
 
 
 @dataclass(slots=True)
@@ -63,3 +70,68 @@ def block_edges(sequences: Iterable[Sequence], steps: int, block_size: int) -> l
         edges += [(step, place, sequence, length + step) for step in chain(completed, begun)]
     edges.sort(key=itemgetter(0, 1))
     return [(sequence, tokens) for _, _, sequence, tokens in edges]
+
+
+def foresee(
+    batch: Batch,
+    running: Collection[Sequence],
+    waiting: Iterable[Sequence],
+    slots: AdapterSlots,
+    pool: BlockPool,
+    config: EngineConfig,
+) -> tuple[int, bool]:
+    """The steps of a leap, of which the one under way, `batch`, is the first; and whether the leap is closed.
+
+    Fewer than 2: no leap. There may be more to come than it says where blocks are nearly short.
+    """
+    steps = _alike(batch, running)
+    if steps < 2:
+        return steps, False
+    closed, head, budget = False, None, config.max_num_batched_tokens - len(running)
+    if not budget or len(running) >= config.max_num_seqs:
+        closed = True
+    else:
+        head = next((each for each in waiting if slots.can_take(each.request.adapter)), None)
+        closed = head is not None
+    while steps > 1 and not (
+        _has_blocks(steps - 1, running, pool, config.block_size)
+        and (head is None or _stays_out(head, budget, steps - 1, running, pool, config.block_size))
+    ):
+        steps //= 2
+    return steps, closed
+
+
+def _alike(batch: Batch, running: Collection[Sequence]) -> int:
+    """How many steps give each running sequence one token that is not its first, until one is finished."""
+    if batch.decodes != len(running) or batch.prefills or batch.load_seconds:
+        return 0
+    if not all(each.produced and each.computed + 1 == each.length for each in running):
+        return 0
+    return min((each.request.output_tokens - each.produced for each in running), default=0)
+
+
+def _growth(steps: int, running: Iterable[Sequence], block_size: int) -> int:
+    """The blocks that `steps` more take."""
+    return sum(-(-(each.length + steps) // block_size) - each.table.blocks for each in running)
+
+
+def _has_blocks(steps: int, running: Iterable[Sequence], pool: BlockPool, block_size: int) -> bool:
+    return _growth(steps, running, block_size) <= pool.free
+
+
+def _stays_out(
+    head: Sequence, budget: int, steps: int, running: Iterable[Sequence], pool: BlockPool, block_size: int
+) -> bool:
+    """Whether `head` lacks blocks now and after each of `steps` more."""
+    hashes = head.request.block_hashes
+    matched, tokens = first_chunk(head, pool, block_size, budget)
+    if pool.fits(hashes, matched, matched - (-tokens // block_size)):
+        return False
+    # There will only be fewer. So it stays out, unless the prefix that it finds changes or comes to be held.
+    prefix = set(hashes[: matched + 1])
+    return prefix.isdisjoint(pool.evicted_for(_growth(steps, running, block_size))) and all(
+        prefix.isdisjoint(
+            each.request.block_hashes[each.table.published : (each.length + steps) // block_size]
+        )
+        for each in running
+    )
