@@ -150,9 +150,15 @@ class BlockPool:
 
     def close_table(self, table: BlockTable) -> None:
         """Gives back all blocks of `table`. The end of a prefix becomes evictable before its beginning."""
-        last = table.shared[::-1]
-        if not self._further.keys().isdisjoint(last):
-            last = [block for block in last if not self._has_another(block)]
+        last: list[int] = []  # blocks that nobody else holds
+        for block in reversed(table.shared):
+            further = self._further.get(block)
+            if further is None:
+                last.append(block)
+            elif further == 1:
+                del self._further[block]
+            else:
+                self._further[block] = further - 1
         self._shared.difference_update(last)
         self._idle.update(dict.fromkeys(last))
         self._blank += table.private
@@ -165,14 +171,3 @@ class BlockPool:
             and self._shared.isdisjoint(different)
             and self._idle.keys().isdisjoint(different)
         )
-
-    def _has_another(self, block: int) -> bool:
-        """One holder of a shared block gives it back; whether there is another."""
-        further = self._further.get(block)
-        if further is None:
-            return False
-        if further == 1:
-            del self._further[block]
-        else:
-            self._further[block] = further - 1
-        return True
