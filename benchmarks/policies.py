@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from epp.config.effective import effective_text
 from epp.config.picker_config import PickerConfig
 from epp.sim.engine import EngineConfig
 from epp.simulate.fleet import alike, slower
-from epp.simulate.knee import find_knee
+from epp.simulate.knee import find_knee, lasting
 from epp.simulate.measures import Slo
 from epp.simulate.parallel import run_all
 from epp.simulate.policies import load_policy
@@ -50,7 +50,7 @@ SLO = Slo(ttft=2.0, tpot=0.05)  # of `epp simulate`
 SHARE = 0.9  # of requests in SLO at the knee
 
 # Of generators; a trace is what it is, and its seed decides between equals alone.
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2)
 
 # An adapter's slots cost memory: vLLM's default is 1, pools with many adapters have a few.
 _WITH_ADAPTERS = EngineConfig(max_loras=4)
@@ -68,7 +68,7 @@ class Workload:
 
     arrivals: str
     about: str
-    requests: int = 800  # half a minute or so at the knee
+    requests: int = 800  # at least
     engines: Mapping[str, EngineConfig] | None = None
     seeds: tuple[int, ...] = SEEDS
 
@@ -171,7 +171,7 @@ def _cases(
             rate = float(f"{rates[name] * load / 100:.3g}")
             for policy, config in configs.items():
                 for seed in workload.seeds:
-                    scenario = replace(workload.scenario(seed), rate=rate)
+                    scenario = lasting(workload.scenario(seed), workload.requests, rate)
                     yield Case(name, load, policy, scenario, config)
 
 
@@ -228,7 +228,8 @@ def main() -> None:
     cases = run(wanted, arguments.load or LOADS, results, arguments.jobs)
     rates = {(case.workload, case.load): case.scenario.rate or 0.0 for case in cases}
     texts = {
-        name: f"{each.about}; {len(each.engines or alike(4))} engines, {each.requests} requests"
+        name: f"{each.about}; {len(each.engines or alike(4))} engines, {each.requests} requests "
+        + "or a minute of them"
         + (f", {len(each.seeds)} seeds" if len(each.seeds) > 1 else "")
         for name, each in wanted.items()
     }

@@ -30,6 +30,10 @@ _AROUND = ((1, 3), (3, 5), (-3, -1))
 _UP = 1024
 _DOWN = 1 / 100
 
+# Virtual seconds in which requests arrive, at least, whatever the rate: a pool that is 4 per cent too slow is
+# then 2 s behind for the last tenth of the requests.
+_LEAST = 60.0
+
 # Runs of one search: as a rule 2 to bracket, 5 to close in, 2 around, and the one to report; at most
 # twice as many to try.
 _USUAL = 10
@@ -62,7 +66,8 @@ class Knee:
 def find_knee(config: PickerConfig, scenario: Scenario, share: float, extent: Extent, gauge: Gauge) -> Knee:
     """The knee of one policy: `share` of all requests are to be in the SLO.
 
-    `extent` is that of the scenario; its rate is tried first.
+    `extent` is that of the scenario; its rate is tried first. At high rates there are more requests than it
+    has, see `lasting`.
     """
     runs = _Runs(config, scenario, extent.requests, gauge)
     probes: dict[float, Probe] = {}
@@ -78,23 +83,31 @@ def find_knee(config: PickerConfig, scenario: Scenario, share: float, extent: Ex
     return Knee(rate, reported, in_order, runs.simulated, runs.events)
 
 
+def lasting(scenario: Scenario, requests: int, rate: float) -> Scenario:
+    """At this rate, with `requests` or as many more as it takes to show whether the pool can keep up."""
+    return replace(scenario, rate=rate, requests=max(requests, math.ceil(rate * _LEAST)))
+
+
 class _Runs:
     """One run after the other, with what they come to."""
 
-    def __init__(self, config: PickerConfig, scenario: Scenario, requests: int, gauge: Gauge) -> None:
+    def __init__(self, config: PickerConfig, scenario: Scenario, least: int, gauge: Gauge) -> None:
         self._config = config
         self._scenario = scenario
-        self._requests = requests
+        self._least = least  # requests
         self._gauge = gauge
         self._runs = 0
+        self._requests = 0  # of the runs so far
         self.simulated = 0.0
         self.events = 0
 
     def at(self, rate: float) -> Run:
-        before = self._requests * self._runs
+        scenario = lasting(self._scenario, self._least, rate)
+        assert scenario.requests is not None
+        before = self._requests
         self._runs += 1
-        self._gauge.expect(self._requests * max(_USUAL, self._runs))
-        scenario = replace(self._scenario, rate=rate)
+        self._requests += scenario.requests
+        self._gauge.expect(self._requests + scenario.requests * max(0, _USUAL - self._runs))
         run = simulate(
             self._config, scenario, lambda now, over: self._gauge(self.simulated + now, before + over)
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epp.simulate.fleet import alike
-from epp.simulate.knee import PRECISION, falling, find_knee, search
+from epp.simulate.knee import PRECISION, falling, find_knee, lasting, search
 from epp.simulate.measures import Slo
 from epp.simulate.policies import load_policy
 from epp.simulate.progress import CELLS, Gauge
@@ -126,9 +125,16 @@ def test_the_knee_of_engines() -> None:
     rates = [probe.rate for probe in knee.probes]
     assert rates == sorted(rates)
     assert knee.rate in rates
-    again = simulate(config, replace(scenario, rate=knee.rate)).measures
+    assert knee.rate is not None
+    again = simulate(config, lasting(scenario, 50, knee.rate)).measures
     assert knee.run.measures == again  # the reported run is the one at the knee
     assert again.in_slo >= 0.85
     assert min(probe.measures.in_slo for probe in knee.probes) < 0.9
     assert knee.events > sum(50 for _ in knee.probes)
     assert cells[1] >= 50 * (len(rates) + 1)
+
+
+def test_high_rates_have_more_requests() -> None:
+    scenario = Scenario("adapters", alike(2), Slo(0.5, 0.05))
+    assert lasting(scenario, 50, 0.5).requests == 50
+    assert lasting(scenario, 50, 20.0).requests == 20 * 60
