@@ -150,17 +150,15 @@ class BlockPool:
 
     def close_table(self, table: BlockTable) -> None:
         """Gives back all blocks of `table`. The end of a prefix becomes evictable before its beginning."""
-        last: list[int] = []  # blocks that nobody else holds
         for block in reversed(table.shared):
             further = self._further.get(block)
             if further is None:
-                last.append(block)
+                self._shared.remove(block)
+                self._idle[block] = None
             elif further == 1:
                 del self._further[block]
             else:
                 self._further[block] = further - 1
-        self._shared.difference_update(last)
-        self._idle.update(dict.fromkeys(last))
         self._blank += table.private
 
     def _is_known(self, blocks: Sequence[int]) -> bool:
