@@ -20,7 +20,7 @@ from epp.forecast.mean import FadingMean
 from epp.forecast.prefill import PrefillSpeed
 from epp.plugin import Context
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
-from epp.plugins.lora_affinity_scorer import AT_HAND, NO_SLOT, adapter_step
+from epp.plugins.lora_affinity_scorer import AT_HAND, FREE_SLOT, IDLE_SLOT, NO_SLOT, NOT_SERVED, adapter_steps
 from epp.types import InferenceRequest, Usage
 from epp.wire.messages import NO_METADATA, MetadataMap
 
@@ -30,6 +30,10 @@ _FIRST_LOAD_SECONDS = 0.1
 _FIRST_SLOT_SECONDS = 1.0
 _FIRST_ANSWER_SECONDS = 2.0
 _FIRST_PREFILL_SECONDS = 0.1
+
+# An endpoint that does not list the adapter comes last. It is not ruled out: vLLM lists an adapter that it
+# finds by itself only when it has been asked for.
+_NOT_SERVED_SECONDS = 3600.0
 
 # Answers that those are remembered for.
 _MEMORY = 100.0
@@ -194,7 +198,7 @@ class ExpectedTtftScorer:
         prefill = self._speed.factors(slots, now) * self._speed.seconds(tokens, pairs)
         in_flight = endpoints.in_flight.astype(np.float64)
         mean = max(float(np.add.reduce(in_flight)) / len(in_flight), 1.0)
-        steps = self._steps(request, slots)
+        steps = adapter_steps(self._adapters, request.target_model, slots)
         return _Forecast(
             request,
             slots,
@@ -227,13 +231,6 @@ class ExpectedTtftScorer:
         tokens = np.maximum(prompt - cached, 1.0)
         return tokens, tokens * (cached + tokens / 2.0)
 
-    def _steps(self, request: InferenceRequest, slots: Slots) -> Floats | None:
-        adapter = request.target_model
-        if not self._adapters.is_adapter(adapter):
-            return None
-        shelves = self._adapters.shelves
-        return np.array([adapter_step(shelves[slot], adapter) for slot in slots.tolist()])
-
     def _learn(self, work: Work, now: float, output: int = 0) -> None:
         seconds = now - work.placed_at
         if work.adapter_delay is None:
@@ -249,5 +246,11 @@ class ExpectedTtftScorer:
 
     def _adapter_seconds(self, steps: Floats) -> Floats:
         load, slot = self._load_seconds.value, self._slot_seconds.value
-        seconds: Floats = np.where(steps >= AT_HAND, 0.0, np.where(steps > NO_SLOT, load, slot))
-        return seconds
+        seconds = {
+            AT_HAND: 0.0,
+            FREE_SLOT: load,
+            IDLE_SLOT: load,
+            NO_SLOT: slot,
+            NOT_SERVED: slot + _NOT_SERVED_SECONDS,
+        }
+        return np.array([seconds[step] for step in steps.tolist()])

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from epp.datastore.adapters import Adapters, Shelf
-from epp.datastore.endpoints import Candidates, Floats
+from epp.datastore.endpoints import Candidates, Floats, Slots
 from epp.plugin import Context
 from epp.types import InferenceRequest
 
 AT_HAND = 1.0  # in one of the engine's slots, or in flight
 FREE_SLOT = 0.8  # a load, and nothing is pushed out
 IDLE_SLOT = 0.6  # a load that pushes out an adapter without requests
-NO_SLOT = 0.0  # every slot is busy, so the request has to wait; or the endpoint cannot serve the adapter
+NO_SLOT = 0.0  # every slot is busy, so the request has to wait
+NOT_SERVED = -1.0  # the endpoint does not list the adapter; scores as little as one without a slot
 
 
 @dataclass
@@ -35,21 +36,25 @@ class LoraAffinityScorer:
         self._adapters = context.store.adapters
 
     def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats | float:
-        """One of the four steps for each candidate."""
-        adapter = request.target_model
-        if not self._adapters.is_adapter(adapter):
-            return 1.0
-        shelves = self._adapters.shelves
-        return np.array([adapter_step(shelves[slot], adapter) for slot in endpoints.slots.tolist()])
+        """One of the steps for each candidate."""
+        steps = adapter_steps(self._adapters, request.target_model, endpoints.slots)
+        return 1.0 if steps is None else np.maximum(steps, 0.0)
 
 
-def adapter_step(shelf: Shelf, adapter: str) -> float:
-    """Which of the four steps the endpoint with this shelf is at."""
+def adapter_steps(adapters: Adapters, model: str, slots: Slots) -> Floats | None:
+    """The step of each endpoint at `slots` for a request for `model`; None if that is no adapter."""
+    if not adapters.is_adapter(model):
+        return None
+    shelves = adapters.shelves
+    return np.array([_step(shelves[slot], model) for slot in slots.tolist()])
+
+
+def _step(shelf: Shelf, adapter: str) -> float:
     recent, in_flight, told = shelf.recent, shelf.in_flight, shelf.told
     if adapter in recent or adapter in in_flight or adapter in told:
         return AT_HAND
     if shelf.listed is not None and adapter not in shelf.listed:
-        return NO_SLOT
+        return NOT_SERVED
     # Together they are as many, or fewer where one of them is in several: often that is enough to know.
     if len(recent) + len(in_flight) + len(told) < shelf.slots:
         return FREE_SLOT

@@ -82,7 +82,7 @@ def test_show_prints_what_a_file_comes_to(config: Path, capsys: pytest.CaptureFi
 
 def test_show_without_a_file_is_the_built_in_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "show"]) == 0
-    assert "  - pluginRef: prefix-cache-scorer\n    weight: 3\n" in capsys.readouterr().out
+    assert "  - pluginRef: expected-ttft-scorer\n    weight: 1\n" in capsys.readouterr().out
 
 
 def test_show_of_a_faulty_file_says_why_not(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

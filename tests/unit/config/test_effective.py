@@ -75,6 +75,6 @@ def test_it_has_every_default() -> None:
 def test_it_is_yaml_that_people_can_read() -> None:
     text = effective_text(load_picker_config(DEFAULT_TEXT, "f", OWN_TYPES))
     assert text.startswith("apiVersion: inference.networking.x-k8s.io/v1alpha1\nkind: EndpointPickerConfig\n")
-    assert "    weight: 2\n" in text
+    assert "    weight: 1\n" in text
     assert "&" not in text  # no aliases, which the reading refuses
     assert yaml.safe_load(text)["kind"] == "EndpointPickerConfig"

@@ -84,10 +84,7 @@ def plugin(policy: Policy, name: str) -> Any:
 def test_the_built_in_profile() -> None:
     policy = build_policy(DEFAULT_CONFIG, Datastore(), staleness=2.0)
     (profile,) = policy.scheduler.profiles.values()
-    assert repr(profile) == (
-        "<Profile default: queue-scorer*2 kv-cache-utilization-scorer*2 prefix-cache-scorer*3 "
-        "lora-affinity-scorer*2 active-request-scorer*2>"
-    )
+    assert repr(profile) == "<Profile default: expected-ttft-scorer*1>"
     assert isinstance(policy.detector.plugin, UtilizationDetector)
     assert policy.scheduler.handler is None
 

@@ -9,7 +9,6 @@ def test_the_built_in_configuration_is_one_that_a_file_could_have() -> None:
     assert config.warnings == ()
 
 
-def test_the_references_three_scorers_have_its_weights() -> None:
-    weights = {ref.name: ref.weight for ref in DEFAULT_CONFIG.profiles[0].plugins}
-    assert weights["queue-scorer"] == weights["kv-cache-utilization-scorer"] == 2.0
-    assert weights["prefix-cache-scorer"] == 3.0
+def test_it_is_one_scorer_whose_unit_is_seconds() -> None:
+    [profile] = DEFAULT_CONFIG.profiles
+    assert [ref.name for ref in profile.plugins][0] == "expected-ttft-scorer"

@@ -4,33 +4,20 @@
 {{- toYaml (merge (deepCopy (.Values.inferenceExtension.pluginsCustomConfig | default dict)) $ours) -}}
 {{- end }}
 
-{{/* What the picker does without a file, written out: plugins and weights of docs/scheduling.md. */}}
+{{/* What the picker does without a file, written out: see docs/scheduling.md. */}}
 {{- define "picker.defaultConfig" -}}
 {{- $parser := include "picker.parser" . -}}
 apiVersion: inference.networking.x-k8s.io/v1alpha1
 kind: EndpointPickerConfig
 plugins:
-- type: queue-scorer
-- type: kv-cache-utilization-scorer
-- type: prefix-cache-scorer
-- type: lora-affinity-scorer
-- type: active-request-scorer
+- type: expected-ttft-scorer
 {{- with $parser }}
 - type: {{ . }}
 {{- end }}
 schedulingProfiles:
 - name: default
   plugins:
-  - pluginRef: queue-scorer
-    weight: 2
-  - pluginRef: kv-cache-utilization-scorer
-    weight: 2
-  - pluginRef: prefix-cache-scorer
-    weight: 3
-  - pluginRef: lora-affinity-scorer
-    weight: 2
-  - pluginRef: active-request-scorer
-    weight: 2
+  - pluginRef: expected-ttft-scorer
 {{- with $parser }}
 parser:
   pluginRef: {{ . }}
