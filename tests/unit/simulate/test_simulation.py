@@ -45,6 +45,19 @@ def test_an_engine_that_takes_one_at_a_time_is_an_md1_queue(utilization: float) 
     assert mean_response(outcome) == pytest.approx(expected, rel=0.02)
 
 
+@pytest.mark.parametrize("utilization", [0.3, 0.9])
+def test_each_request_of_an_md1_queue_ends_when_lindleys_recursion_says(utilization: float) -> None:
+    config = EngineConfig(max_num_seqs=1)
+    service = config.step_time.step_seconds(0, 0, [(64, 0)])
+    arrivals = list(poisson(utilization / service, 2000, seed=1, prompt=64))
+    outcome = Simulation(picker(["a"], scrape=SLOW_SCRAPE), {"a": Engine(config)}, arrivals).run()
+    ends, free = [], 0.0
+    for arrival in arrivals:
+        free = max(free, arrival.at) + service
+        ends.append(free)
+    assert [done.last_token_at for done in outcome.done] == pytest.approx(ends, abs=1e-9)
+
+
 class Exponential:
     """`channels` servers of rate 1 behind one queue, a chain of states looked at at rate `channels`.
 
@@ -91,7 +104,7 @@ def erlang_c(channels: int, load: float) -> float:
     return last / (sum(load**n / factorial(n) for n in range(channels)) + last)
 
 
-@pytest.mark.parametrize(("channels", "utilization"), [(1, 0.4), (4, 0.7)])
+@pytest.mark.parametrize(("channels", "utilization"), [(1, 0.4), (4, 0.7), (8, 0.6)])
 def test_exponential_channels_are_an_mmk_queue(channels: int, utilization: float) -> None:
     load = channels * utilization
     arrivals = poisson(load, 20_000, seed=2)
