@@ -38,7 +38,7 @@ class SimulateSettings:
         ("round-robin", "reference", "default"),
         heading="Policies",
         help="What to compare: a name (default, oracle, random, round-robin, least-requests, reference, "
-        "reference-1.0, sticky-until-saturated) or an EndpointPickerConfig file; "
+        "reference-1.0, llm-d, sticky-until-saturated) or an EndpointPickerConfig file; "
         "repeat it, or separate by commas.",
     )
     plugin_path: str = flag("", help="Directory with plugins of your own, as epp serve takes it.")
