@@ -25,22 +25,22 @@ import uvloop
 
 from benchmarks.validity.comparison import Compared, table
 from benchmarks.validity.servers import SERVERS
-from benchmarks.validity.worlds import real, simulated
+from benchmarks.validity.worlds import Servers, real, simulated
 from epp.simulate.workload import Arrival
 from epp.simulate.workloads import arrivals
 
 RESULTS = Path(__file__).parents[1] / "results"
 POLICIES = ("random", "least-requests", "reference", "sticky-until-saturated", "default")
 
-# By servers: a workload, and arrivals a second that keep them busy for half of the time or more.
+# By servers: a workload, and arrivals a second at which queues come and go.
 _LOADS = {
-    "sim": ("shared-prefix:groups=60,prefix=3000,question=600,output=40", 20.0),
-    "vllm": ("shared-prefix:groups=40,prefix=384,question=64,output=16", 4.0),
+    "sim": ("shared-prefix:groups=60,prefix=3000,question=600,output=40", 30.0),
+    "vllm": ("shared-prefix:groups=40,prefix=384,question=64,output=16", 2.0),
 }
 
 
-async def compare(args: argparse.Namespace) -> dict[str, Compared]:
-    """Every policy in both worlds, `--repeats` times."""
+async def compare(args: argparse.Namespace) -> tuple[Servers, dict[str, Compared]]:
+    """The servers, and every policy in both worlds, `--repeats` times."""
     found = {policy: Compared() for policy in args.policy}
     with TemporaryDirectory(prefix="validity-") as temporary:
         folder = Path(temporary)
@@ -52,7 +52,7 @@ async def compare(args: argparse.Namespace) -> dict[str, Compared]:
                     compared.real.append(await real(policy, servers, asked, folder / run))
                     compared.simulated.append(simulated(policy, servers, asked, repeat))
                     print(run, policy, compared.real[-1], compared.simulated[-1], flush=True)
-    return found
+    return servers, found
 
 
 def _renamed(drawn: Iterator[Arrival], run: str) -> Iterator[Arrival]:
@@ -78,11 +78,12 @@ def main() -> None:
     args = parser.parse_args()
     workload, rate = _LOADS[args.servers]
     args.workload, args.rate = args.workload or workload, args.rate or rate
-    found = uvloop.run(compare(args))
-    print(table(found), end="")
+    servers, found = uvloop.run(compare(args))
+    print(f"{table(found)}Outside of engines a request takes {1000 * servers.overhead:.0f} ms.")
     load = " ".join(f"{each:.1f}" for each in os.getloadavg())
     result = {
         "settings": vars(args),
+        "overhead_seconds": servers.overhead,
         "machine": f"{os.cpu_count()} cores, load {load} at the end, Python {platform.python_version()}",
         "policies": {policy: asdict(compared) for policy, compared in found.items()},
     }

@@ -18,6 +18,7 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.validity.comparison import Answered
 from epp.sim.steptime import StepTime
@@ -96,10 +97,22 @@ def fit(found: Sequence[Probe]) -> Fit:
         rows.append((0.0, 1.0, shape.batch, 0.0))
         seconds.append(gap)
     matrix, measured = np.array(rows), np.array(seconds)
-    solved, *_ = np.linalg.lstsq(matrix / measured[:, None], np.ones(len(measured)), rcond=None)
+    solved = _least_squares(matrix / measured[:, None])
     errors = matrix @ solved / measured - 1
     outside, floor, token, pair = (max(float(each), _LEAST) for each in solved)
     return Fit(outside, step_time(floor, token, pair), float(np.abs(errors).max()))
+
+
+def _least_squares(relative: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What makes all rows nearly 1. Not negative: columns that would be are left out, the worst first."""
+    columns = list(range(relative.shape[1]))
+    while True:
+        solved, *_ = np.linalg.lstsq(relative[:, columns], np.ones(len(relative)), rcond=None)
+        if min(solved) >= 0:
+            whole = np.zeros(relative.shape[1])
+            whole[columns] = solved
+            return whole
+        del columns[int(np.argmin(solved * np.abs(relative[:, columns]).mean(axis=0)))]
 
 
 def step_time(floor: float, token: float, pair: float) -> StepTime:

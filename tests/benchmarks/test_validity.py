@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.validity.asking import request_body
 from benchmarks.validity.comparison import Answered, Compared, Figures, figures, middle, swapped, table
-from benchmarks.validity.probes import SHAPES, Shape, fit, overhead, probes, probing, step_time
+from benchmarks.validity.probes import SHAPES, Probe, Shape, fit, overhead, probes, probing, step_time
 from benchmarks.validity.worlds import Servers, simulated
 from epp.sim.engine import EngineConfig
 from epp.sim.steptime import StepTime
@@ -87,6 +87,15 @@ def test_a_model_is_found_again_from_what_its_servers_answer(
         assert found.step_time.step_seconds(0, 0, [(prompt, 0)]) == pytest.approx(step, rel=1e-3)
     assert found.step_time.step_seconds(4, 2000) == pytest.approx(model.step_seconds(4, 2000), rel=1e-3)
     assert found.worst < 1e-3
+
+
+def test_no_part_of_a_model_is_negative() -> None:
+    # The prompt of 480 tokens is answered as fast as that of 8: no slope, and none that falls.
+    flat = [Probe(shape, ttft=0.1 - shape.prompt * 1e-5, gap=0.01) for shape in SHAPES]
+    found = fit(flat)
+    assert found.overhead == pytest.approx(0.088, rel=0.02)
+    assert found.step_time.step_seconds(0, 0, [(480, 0)]) == pytest.approx(0.01, rel=0.02)
+    assert found.worst < 0.03
 
 
 def test_what_requests_take_outside_of_known_steps() -> None:
