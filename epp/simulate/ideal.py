@@ -1,7 +1,8 @@
 """How much of the prompts one prefix cache without end, shared by all engines, would have had.
 
 It goes by the pieces that prompts are made of, not by blocks of tokens, so that it stays small: a few numbers
-for each piece. A prompt is in it from when it is submitted, an answer once it is complete.
+for each piece. A prompt and its answer are in it from when the request is submitted: engines share the blocks
+of an answer while they are still at it, and none is to have more than the ideal.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class IdealCache:
         return min(cached, prompt - 1), place
 
     def answered(self, place: int, answer: str, tokens: int) -> None:
-        """The answer to the prompt that ended at `place` is complete; its last token was never read."""
+        """The prompt that ends at `place` gets this answer, whose last token is never read."""
         key, _ = _follow(place, Piece(answer, tokens))
         self._known[key] = max(self._known.get(key, 0), tokens - 1)
 

@@ -114,14 +114,6 @@ class _Kind(IntEnum):
     STEP = 3
 
 
-class _Taken(NamedTuple):
-    """A request that an engine has."""
-
-    placed: Placed
-    answer: str
-    place: int  # where its prompt ends in the ideal cache
-
-
 class Simulation:
     """`arrivals` on `servers` under one picker, once. `progress` is told the time and the requests over."""
 
@@ -142,7 +134,7 @@ class Simulation:
         self._events: list[tuple[float, int, int, Any]] = []
         self._order = itertools.count()
         self._due: dict[str, float] = {}  # the next step of each engine that is not idle
-        self._taken: dict[str, _Taken] = {}
+        self._taken: dict[str, Placed] = {}  # requests that an engine has
         self._open = True  # more arrivals are to come
         self._scraping = Scraping(servers, picker.cadence, lag, self._page, picker.store.scraped)
         self._ideal = IdealCache()
@@ -209,7 +201,8 @@ class Simulation:
         self.outcome.prompt_tokens += request.prompt_tokens
         cached, place = self._ideal.ask(arrival)
         self.outcome.ideal_cached_tokens += cached
-        self._taken[name] = _Taken(placed, arrival.answer, place)
+        self._ideal.answered(place, arrival.answer, arrival.output_tokens)
+        self._taken[name] = placed
         self._push(now + self._lag, _Kind.ANSWER, (name, load))
         self._expect_step(endpoint, now if server.due is None else server.due)
 
@@ -217,7 +210,7 @@ class Simulation:
         self.outcome.events += 1
         name, load = news
         if name in self._taken:
-            placed = self._taken[name].placed
+            placed = self._taken[name]
             self._scraping.bring(placed.endpoint.spec.name, now)
             self._picker.answer_begins(placed, load, now)
 
@@ -242,7 +235,7 @@ class Simulation:
         result = server.step(now)
         for sequence in result.tokens:
             if sequence.produced == 1:
-                self._picker.first_token(self._taken[sequence.request.id].placed, now)
+                self._picker.first_token(self._taken[sequence.request.id], now)
         for sequence in result.finished:
             self._finish(sequence, name, now)
         del self._due[name]
@@ -252,9 +245,9 @@ class Simulation:
 
     def _finish(self, sequence: Sequence, server: str, now: float) -> None:
         request = sequence.request
-        taken = self._taken.pop(request.id)
+        placed = self._taken.pop(request.id)
         usage = Usage(request.prompt_tokens, sequence.produced, sequence.cached_tokens)
-        self._picker.answer_ended(taken.placed, usage, now)
+        self._picker.answer_ended(placed, usage, now)
         assert sequence.first_token_at is not None  # it is finished
         self.outcome.done.append(
             Done(
@@ -265,7 +258,7 @@ class Simulation:
                 sequence.produced,
                 sequence.cached_tokens,
                 request.prompt_tokens,
-                taken.placed.request.priority,
+                placed.request.priority,
             )
         )
         self.outcome.ended_at = now

@@ -14,6 +14,7 @@ from epp.simulate.picker import VirtualPicker
 from epp.simulate.policies import load_policy
 from epp.simulate.simulation import Outcome, Simulation
 from epp.simulate.workload import Arrival, Piece
+from epp.simulate.workloads import arrivals as draw
 
 SLOW_SCRAPE = 1.0  # the queues below need no news
 
@@ -193,6 +194,13 @@ def test_progress_is_told() -> None:
     ).run()
     # A sample every 0.1 s, from 51.2 s on every 0.2 s, from 102.4 s on every 0.4 s; and a few events.
     assert told == [(pytest.approx(192, abs=3), 1)]
+
+
+def test_no_engine_has_more_than_an_endless_shared_cache() -> None:
+    arrivals = list(draw("chat:think=0.1-5", 200, 20.0, seed=1))  # turns that overtake answers, too
+    outcome, _ = two_engines("sticky-until-saturated", arrivals)
+    cached = sum(done.cached_tokens for done in outcome.done)
+    assert 0.5 * outcome.ideal_cached_tokens < cached <= outcome.ideal_cached_tokens
 
 
 def test_what_an_endless_shared_cache_would_have_had() -> None:
