@@ -44,13 +44,17 @@ class Scorer(Protocol):
         """0 (bad) to 1 (good) for each candidate; one number where it is the same for all."""
 
 
+# Names that tell the unit, and one value for each candidate.
+Terms = Callable[[], Mapping[str, Floats]]
+
+
 @runtime_checkable
 class Explained(Protocol):
     """A scorer whose scores come of quantities that decisions should show."""
 
     @property
-    def terms(self) -> Mapping[str, Floats]:
-        """What the latest scores were made of: names that tell the unit, one value for each candidate."""
+    def terms(self) -> Terms:
+        """Tells what the latest scores were made of, if somebody asks: perhaps much later, perhaps nobody."""
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ question, in seconds: when would the first token come? What it needs for that it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
@@ -17,8 +18,8 @@ from epp.datastore.adapters import Adapters
 from epp.datastore.endpoints import Candidates, Endpoint, Floats, Slots
 from epp.forecast.backlog import Backlogs, Work
 from epp.forecast.mean import FadingMean
-from epp.forecast.prefill import PrefillSpeed
-from epp.plugin import Context
+from epp.forecast.prefill import PrefillSpeed, pairs_of
+from epp.plugin import Context, Terms
 from epp.plugins.approx_prefix_cache_producer import ApproxPrefixCacheProducer
 from epp.plugins.lora_affinity_scorer import AT_HAND, FREE_SLOT, IDLE_SLOT, NO_SLOT, NOT_SERVED, adapter_steps
 from epp.types import InferenceRequest, Usage
@@ -43,20 +44,35 @@ _LEAST_SECONDS = 1e-3
 
 
 class _Forecast(NamedTuple):
-    """Of one request at each candidate: what it has to compute, and the terms of its cost in seconds."""
+    """Of one request at each candidate: what it has to compute, and what its cost in seconds is made of."""
 
     request: InferenceRequest
+    now: float
     slots: Slots
-    tokens: Floats
-    pairs: Floats
+    cached: Floats  # tokens
+    tokens: Floats  # that are not
     queue: Floats
-    others: Floats
     prefill: Floats
     adapter: Floats
     steps: Floats | None  # of lora-affinity-scorer; None: no adapter is asked for
-    disturbance: Floats
-    crowd: Floats
-    now: float
+    in_flight: Floats
+    disturbance_weight: float
+    crowd: float  # for each request in flight
+
+    @property
+    def cost(self) -> Floats:
+        harm = self.in_flight * (self.disturbance_weight * self.prefill + self.crowd)
+        return self.queue + self.prefill + self.adapter + harm
+
+    def terms(self) -> Mapping[str, Floats]:
+        return {
+            "uncached tokens": self.tokens,
+            "queue s": self.queue,
+            "prefill s": self.prefill,
+            "adapter s": self.adapter,
+            "disturbance s": self.in_flight * self.disturbance_weight * self.prefill,
+            "crowd s": self.in_flight * self.crowd,
+        }
 
 
 @dataclass
@@ -114,46 +130,36 @@ class ExpectedTtftScorer:
         """1 for the least cost, 0.5 for twice as much."""
         if not len(endpoints):
             return np.zeros(0)
-        self._latest = latest = self._forecast(request, endpoints)
-        first_token = latest.queue + latest.others + latest.prefill + latest.adapter
-        cost = first_token + latest.disturbance + latest.crowd
-        np.maximum(cost, _LEAST_SECONDS, out=cost)
-        scores: Floats = float(cost.min()) / cost
+        self._latest = self._forecast(request, endpoints)
+        cost = np.maximum(self._latest.cost, _LEAST_SECONDS)
+        scores: Floats = float(np.minimum.reduce(cost)) / cost
         return scores
 
     @property
-    def terms(self) -> Mapping[str, Floats]:
+    def terms(self) -> Terms:
         """See Explained."""
-        latest = self._latest
-        if latest is None:
-            return {}
-        return {
-            "uncached tokens": latest.tokens,
-            "queue s": latest.queue,
-            "others s": latest.others,
-            "prefill s": latest.prefill,
-            "adapter s": latest.adapter,
-            "disturbance s": latest.disturbance,
-            "crowd s": latest.crowd,
-        }
+        return dict if self._latest is None else self._latest.terms
 
     def placed(self, request: InferenceRequest, endpoint: Endpoint, profile: str) -> None:
         """See PlacementObserver. What was foreseen of the endpoint is its work from now on."""
         latest, self._latest = self._latest, None
         if latest is None or latest.request is not request:
             return
-        index = int(np.searchsorted(latest.slots, endpoint.slot))
-        self._prefill_seconds.add(float(latest.prefill[index]))
+        index = int(latest.slots.searchsorted(endpoint.slot))
+        if index == len(latest.slots) or latest.slots[index] != endpoint.slot:
+            return  # of another profile
+        prefill, tokens = latest.prefill.item(index), latest.tokens.item(index)
+        self._prefill_seconds.add(prefill)
         self._backlogs.add(
             id(request),
             Work(
                 endpoint.slot,
-                float(latest.tokens[index]),
-                float(latest.pairs[index]),
-                float(latest.prefill[index]),
+                tokens,
+                pairs_of(tokens, latest.cached.item(index)),
+                prefill,
                 latest.now,
                 request.body.stream,
-                adapter_seconds=float(latest.adapter[index]),
+                adapter_seconds=latest.adapter.item(index),
                 adapter_delay=self._adapter_delay(latest.steps, index),
             ),
         )
@@ -194,42 +200,39 @@ class ExpectedTtftScorer:
         slots, now = endpoints.slots, endpoints.now
         self._backlogs.make_room(len(endpoints.roster))
         self._speed.make_room(len(endpoints.roster))
-        tokens, pairs = self._work(request, endpoints)
-        prefill = self._speed.factors(slots, now) * self._speed.seconds(tokens, pairs)
+        prompt = float(request.body.prompt.tokens)
+        matched, size = self._producer.match(request, endpoints)
+        cached = matched * (prompt / size if size else 0.0)
+        tokens = np.maximum(prompt - cached, 1.0)  # the last one is always computed
         in_flight = endpoints.in_flight.astype(np.float64)
         mean = max(float(np.add.reduce(in_flight)) / len(in_flight), 1.0)
         steps = adapter_steps(self._adapters, request.target_model, slots)
         return _Forecast(
             request,
+            now,
             slots,
+            cached,
             tokens,
-            pairs,
-            self._backlogs.seconds(slots, now),
-            self._others(endpoints),
-            prefill,
+            self._queue(endpoints),
+            self._speed.seconds(slots, tokens, cached, now),
             np.zeros(len(slots)) if steps is None else self._adapter_seconds(steps),
             steps,
-            in_flight * (self.disturbance_weight * prefill),
-            (self.crowd_weight * self._answer_seconds.value / mean) * in_flight,
-            now,
+            in_flight,
+            self.disturbance_weight,
+            self.crowd_weight * self._answer_seconds.value / mean,
         )
 
-    def _others(self, endpoints: Candidates) -> Floats:
-        """Seconds for requests that wait there and are not ours; where nobody tells, the most of all."""
+    def _queue(self, endpoints: Candidates) -> Floats:
+        """Seconds for what waits there: ours, and what others sent; where nobody tells, the most of all."""
+        seconds = self._backlogs.seconds(endpoints.slots, endpoints.now)
         waiting = endpoints.waiting
-        unknown = np.isnan(waiting)
-        if unknown.any():
-            waiting = np.where(unknown, np.fmax.reduce(waiting, initial=0.0), waiting)
-        seconds: Floats = np.maximum(waiting - self._backlogs.pending(endpoints.slots), 0.0)
-        return seconds * self._prefill_seconds.value
-
-    def _work(self, request: InferenceRequest, endpoints: Candidates) -> tuple[Floats, Floats]:
-        """Tokens that each candidate has to compute, at least the last one, and their pairs."""
-        prompt = float(request.body.prompt.tokens)
-        matched, size = self._producer.match(request, endpoints)
-        cached = matched * (prompt / size) if size else np.zeros(len(endpoints))
-        tokens = np.maximum(prompt - cached, 1.0)
-        return tokens, tokens * (cached + tokens / 2.0)
+        total = float(np.add.reduce(waiting))
+        if not total:
+            return seconds
+        if math.isnan(total):
+            waiting = np.where(np.isnan(waiting), np.fmax.reduce(waiting, initial=0.0), waiting)
+        others = np.maximum(waiting - self._backlogs.pending(endpoints.slots), 0.0)
+        return seconds + self._prefill_seconds.value * others
 
     def _learn(self, work: Work, now: float, output: int = 0) -> None:
         seconds = now - work.placed_at

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from epp.datastore.endpoints import Endpoint, Floats, Slots
+from epp.plugin import Terms
 from epp.types import Api, InferenceRequest
 from epp.wire.messages import HeaderList
 
@@ -25,7 +26,7 @@ KEPT_CANDIDATES = 100 * KEPT_DECISIONS
 KEPT_CHARACTERS = 256
 
 
-NO_TERMS: Mapping[str, Mapping[str, Floats]] = MappingProxyType({})
+NO_TERMS: Mapping[str, Terms] = MappingProxyType({})
 
 
 class Removal(NamedTuple):
@@ -49,7 +50,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     skipped: tuple[str, ...] = ()  # scorers that misbehaved; their rows are 0
     headers: HeaderList = ()  # to be set on the request
     others: tuple[Decision, ...] = ()  # of the other profiles that ran
-    terms: Mapping[str, Mapping[str, Floats]] = NO_TERMS  # by scorer: what its scores are made of
+    terms: Mapping[str, Terms] = NO_TERMS  # by scorer: what its scores are made of
 
     @property
     def destination(self) -> str:
@@ -143,7 +144,8 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
     totals = decision.totals
     order = np.argsort(-totals, kind="stable").tolist()
     picked = [endpoint.address for endpoint in decision.picked]
-    candidates = [_describe_candidate(decision, index) for index in order]
+    terms = {scorer: _told(tell, len(order)) for scorer, tell in decision.terms.items()}
+    candidates = [_describe_candidate(decision, terms, index) for index in order]
     by_address = {each["address"]: each for each in candidates}
     chosen = by_address.pop(picked[0], None)
     # A picker that named fallbacks has said itself who is next.
@@ -161,7 +163,18 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _describe_candidate(decision: Decision, index: int) -> dict[str, Any]:
+def _told(tell: Terms, count: int) -> dict[str, list[float]]:
+    """A scorer's terms; none if it cannot tell them, which harms nobody."""
+    try:
+        told = {name: values.tolist() for name, values in tell().items()}
+    except Exception:
+        return {}
+    return {name: values for name, values in told.items() if len(values) == count}
+
+
+def _describe_candidate(
+    decision: Decision, terms: Mapping[str, Mapping[str, list[float]]], index: int
+) -> dict[str, Any]:
     endpoint = decision.roster[int(decision.candidates[index])]
     assert endpoint is not None  # the roster is the one that the candidates were taken from
     raw = {name: float(row[index]) for name, row in zip(decision.weights, decision.scores, strict=True)}
@@ -171,17 +184,14 @@ def _describe_candidate(decision: Decision, index: int) -> dict[str, Any]:
         "total": float(decision.totals[index]),
         "scores": raw,
         "weighted": {name: raw[name] * weight for name, weight in decision.weights.items()},
-        **_terms(decision, index),
+        **({"terms": _terms(terms, index)} if terms else {}),
     }
 
 
-def _terms(decision: Decision, index: int) -> dict[str, Any]:
-    """What the scores of scorers that explain themselves are made of."""
-    told = {
-        scorer: {name: float(values[index]) for name, values in terms.items()}
-        for scorer, terms in decision.terms.items()
+def _terms(terms: Mapping[str, Mapping[str, list[float]]], index: int) -> dict[str, dict[str, float]]:
+    return {
+        scorer: {name: values[index] for name, values in named.items()} for scorer, named in terms.items()
     }
-    return {"terms": told} if told else {}
 
 
 def _names(decision: Decision, slots: Slots) -> list[str]:

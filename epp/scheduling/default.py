@@ -5,7 +5,7 @@ from __future__ import annotations
 from epp.config.picker import load_picker_config
 from epp.plugins.registry import OWN_TYPES
 
-# One scorer, whose unit is seconds, in place of the reference's weighted three: docs/policies.md compares them.
+# One scorer that counts in seconds, in place of the reference's weighted three: compared in docs/policies.md.
 DEFAULT_TEXT = """\
 apiVersion: inference.networking.x-k8s.io/v1alpha1
 kind: EndpointPickerConfig

@@ -16,7 +16,7 @@ import numpy as np
 
 from epp.datastore.endpoints import Candidates, Floats, Mask
 from epp.errors import NoEndpointError
-from epp.plugin import UNWATCHED, Explained, Filter, Misbehaviour, Picker, Scorer, Watcher
+from epp.plugin import UNWATCHED, Explained, Filter, Misbehaviour, Picker, Scorer, Terms, Watcher
 from epp.plugins.max_score_picker import MaxScorePicker
 from epp.scheduling.decision import NO_TERMS, Decision, Removal
 from epp.types import InferenceRequest
@@ -117,7 +117,7 @@ class Profile:
             weights=self._weights,
             totals=totals,
             skipped=tuple(skipped),
-            terms=self._terms(len(candidates), skipped) if self._explained else NO_TERMS,
+            terms=self._terms() if self._explained else NO_TERMS,
         )
 
     # Filters ---------------------------------------------------------------------------------------------
@@ -205,15 +205,12 @@ class Profile:
             totals = self._weight_row @ scores
         return totals
 
-    def _terms(self, count: int, skipped: Sequence[str]) -> Mapping[str, Mapping[str, Floats]]:
-        """What the scores are made of, of the scorers that say so; terms of another size are left out."""
-        told: dict[str, Mapping[str, Floats]] = {}
+    def _terms(self) -> Mapping[str, Terms]:
+        """What tells, of the scorers that explain themselves, what their scores are made of."""
+        told: dict[str, Terms] = {}
         for scorer, plugin in self._explained:
-            if scorer.name in skipped:
-                continue
             try:
-                terms = plugin.terms
-                told[scorer.name] = {name: terms[name] for name in terms if terms[name].shape == (count,)}
+                told[scorer.name] = plugin.terms
             except Exception as error:
                 self._watcher.misbehaved(scorer.type, scorer.name, "raised", error)
         return told
