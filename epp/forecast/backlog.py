@@ -2,13 +2,15 @@
 
 Engines prefill in order of arrival. So an endpoint is done with its work when that of each request, one
 after the other, is done; an answer that begins says that one is, and puts the plan for the others right.
-Nobody tells when an answer that is not streamed begins: it counts as begun when it is due.
+Nobody tells when an answer that is not streamed begins: it counts as begun when it is due, or one behind it
+begins.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 
@@ -65,6 +67,9 @@ class _Queue:
         self.seconds += work.seconds
 
     def begun(self, key: int, now: float) -> None:
+        before = takewhile(lambda other: other != key, self.works)
+        for passed in [other for other in before if not self.works[other].streams]:
+            self._drop(passed)
         self._drop(key)
         self.turn_at = now
         self._drop_due(now)
