@@ -16,9 +16,7 @@ SLOTS = 3
 EMPTY = "<Backlogs of 0 requests at"
 
 
-def work(
-    slot: int, seconds: float, at: float, *, streams: bool = True, adapter_seconds: float = 0.0
-) -> Work:
+def work(slot: int, seconds: float, at: float, *, streams: bool = True, adapter_seconds: float = 0.0) -> Work:
     """A thousand tokens a second, a pair for each two tokens."""
     tokens = 1000.0 * seconds
     return Work(slot, tokens, tokens / 2, seconds, at, streams, adapter_seconds)
@@ -181,7 +179,11 @@ class TestUnknown:
     def test_a_key_that_comes_again_is_another_request(self, backlogs: Backlogs) -> None:
         backlogs.add(1, work(0, 2.0, at=0.0))
         backlogs.add(1, again := work(1, 3.0, at=1.0))
-        assert (pending(backlogs), ahead(backlogs, 1.0), ahead(backlogs, 1.0, slot=1)) == ([0, 1, 0], 0.0, 3.0)
+        assert (pending(backlogs), ahead(backlogs, 1.0), ahead(backlogs, 1.0, slot=1)) == (
+            [0, 1, 0],
+            0.0,
+            3.0,
+        )
         assert backlogs.done(1, 2.0) is again
         assert repr(backlogs).startswith(EMPTY)
 
@@ -206,7 +208,7 @@ class TestLeft:
         assert pending(backlogs) == [0, 0, 0]
 
 
-# Against a naive model ---------------------------------------------------------------------------------------
+# Against a naive model --------------------------------------------------------------------------------------
 
 
 @dataclass

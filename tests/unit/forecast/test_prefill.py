@@ -106,7 +106,7 @@ class TestCoefficients:
     @pytest.mark.parametrize("servers", [1, 4])
     @pytest.mark.parametrize("times", [0.1, 10.0])
     def test_what_is_believed_first_is_outweighed_by_few_answers(self, servers: int, times: float) -> None:
-        """A pool ten times as slow, or as fast: one that has never answered is taken to be like the others."""
+        """A pool ten times as slow, or as fast: one that never answered is taken to be like the others."""
         pool = Pool((0.02 * times, 1e-4 * times, 0.0, 0.02), factors=(1.0,) * servers)
         pool.speed.make_room(servers + 1)
         pool.answers(256)
