@@ -26,6 +26,8 @@ import uvloop
 from benchmarks.validity.comparison import Compared, table
 from benchmarks.validity.servers import SERVERS
 from benchmarks.validity.worlds import Servers, real, simulated
+from epp.errors import ConfigError
+from epp.simulate.policies import load_policy
 from epp.simulate.workload import Arrival
 from epp.simulate.workloads import arrivals
 
@@ -78,6 +80,11 @@ def main() -> None:
     args = parser.parse_args()
     workload, rate = _LOADS[args.servers]
     args.workload, args.rate = args.workload or workload, args.rate or rate
+    try:
+        for policy in args.policy:
+            load_policy(policy)
+    except ConfigError as error:
+        parser.error(str(error))
     servers, found = uvloop.run(compare(args))
     print(f"{table(found)}Outside of engines a request takes {1000 * servers.overhead:.0f} ms.")
     load = " ".join(f"{each:.1f}" for each in os.getloadavg())
