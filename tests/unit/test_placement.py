@@ -289,3 +289,56 @@ class TestPlugins:
         one.headers(OK)
         assert one.placement.response_ended() == {}
         assert len(curious.seen) == 1
+
+
+@dataclass
+class Timed:
+    """Sees when answers begin and end."""
+
+    seen: list[tuple[str, str, float]] = field(default_factory=list)
+
+    def first_token(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        self.seen.append(("begins", endpoint.spec.name, now))
+
+    def ended(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        self.seen.append(("over", endpoint.spec.name, now))
+
+
+STREAM = ("content-type", "text/event-stream; charset=utf-8")
+
+
+class TestTimes:
+    def test_the_first_piece_of_a_stream_is_told_once_and_the_end(self) -> None:
+        timed = Timed()
+        one = Answered(plugins=[timed])
+        one.headers(OK, STREAM)
+        one.placement.response_body(b"", False)
+        assert timed.seen == [], "nothing came yet"
+        one.placement.response_body(b"data: 1", False)
+        one.placement.response_body(b"data: 2", True)
+        one.placement.give_back()
+        assert timed.seen == [("begins", "pod-0", 0.0), ("over", "pod-0", 0.0)]
+        assert one.store.endpoints.in_flight.sum() == 0
+
+    def test_of_the_endpoint_that_serves(self) -> None:
+        timed = Timed()
+        one = Answered(plugins=[timed])
+        one.headers(OK, STREAM, context=served(address(2)))
+        one.placement.response_body(b"data: 1", True)
+        one.placement.give_back()
+        assert [name for _, name, _ in timed.seen] == ["pod-2", "pod-2"]
+
+    def test_an_answer_that_is_no_stream_has_no_first_token(self) -> None:
+        timed = Timed()
+        one = Answered(plugins=[timed])
+        one.headers(OK, ("content-type", "application/json"))
+        one.placement.response_body(b"{}", True)
+        one.placement.give_back()
+        assert [what for what, _, _ in timed.seen] == ["over"]
+
+    def test_a_request_that_is_given_up_is_over_too(self) -> None:
+        timed = Timed()
+        one = Answered(plugins=[timed])
+        one.placement.give_back()
+        assert timed.seen == [("over", "pod-0", 0.0)]
+        assert one.store.endpoints.in_flight.sum() == 0

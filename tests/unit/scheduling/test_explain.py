@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import random
 
+import msgspec
+import numpy as np
+
 from epp.datastore.store import Datastore
 from epp.plugins.fresh_endpoints_filter import FreshEndpointsFilter
 from epp.plugins.kv_cache_utilization_scorer import KvCacheUtilizationScorer
@@ -118,3 +121,18 @@ def test_totals_can_be_recomputed_by_hand() -> None:
         weighted = {name: score * told["weights"][name] for name, score in candidate["scores"].items()}
         assert candidate["weighted"] == weighted
         assert candidate["total"] == sum(weighted.values())
+
+
+def test_what_scores_are_made_of() -> None:
+    log = DecisionLog()
+    terms = {"queue": lambda: {"requests": np.array([3.0, 0.0]), "queue s": np.array([1.25, 0.0])}}
+    log.add(request(), msgspec.structs.replace(decided(three()), terms=terms))
+    [told] = log.latest(1)
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert list(explanation(told))[-5:] == [
+        "",
+        "queue",
+        "endpoint  requests  queue s",
+        "pod-1        0.000    0.000",
+        "pod-0        3.000    1.250",
+    ]

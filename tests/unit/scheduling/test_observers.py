@@ -16,7 +16,7 @@ from epp.scheduling.observers import NamedPlugin, Observers
 from epp.scheduling.profile import NamedPicker, Profile
 from epp.types import InferenceRequest, Usage
 from epp.wire.messages import HeaderList, MetadataMap
-from tests.pools import everyone, load, request, store_of
+from tests.pools import endpoint, everyone, load, request, store_of
 
 
 @dataclass
@@ -42,6 +42,12 @@ class Curious:
     def used(self, request: InferenceRequest, usage: Usage) -> MetadataMap:
         self._note(usage)
         return {"envoy.lb": {self.name: usage.prompt_tokens}}
+
+    def first_token(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        self._note("begins", endpoint.spec.name, now)
+
+    def ended(self, request: InferenceRequest, endpoint: Endpoint, now: float) -> None:
+        self._note("over", endpoint.spec.name, now)
 
     def left(self, slot: int) -> None:
         self._note(slot)
@@ -93,6 +99,15 @@ def test_usage(around: Surroundings) -> None:
     assert around.seen == [("curious", "b", "raised")]
 
 
+def test_first_tokens_and_ends(around: Surroundings) -> None:
+    where = endpoint(store_of(load(0, 0.0)), 0)
+    around.observers.first_token(request(), where, 7.0)
+    around.observers.ended(request(), where, 8.0)
+    told = [("begins", "pod-0", 7.0), ("over", "pod-0", 8.0)]
+    assert [each.told for each in around.plugins] == [told, [], told]
+    assert around.seen == [("curious", "b", "raised")] * 2
+
+
 def test_departures(around: Surroundings) -> None:
     around.observers.left(7)
     assert [each.told for each in around.plugins] == [[(7,)], [], [(7,)]]
@@ -101,7 +116,9 @@ def test_departures(around: Surroundings) -> None:
 
 def test_who_looks_is_known_beforehand(around: Surroundings) -> None:
     assert (around.observers.see_responses, around.observers.see_usage) == (True, True)
+    assert (around.observers.see_first_tokens, around.observers.see_ends) == (True, True)
     nobody = Observers([NamedPlugin("x", "other", object())])
     assert (nobody.see_responses, nobody.see_usage) == (False, False)
+    assert (nobody.see_first_tokens, nobody.see_ends) == (False, False)
     assert nobody.responded(request(), Response(None, {}, {})) == ()
     assert repr(nobody) == "<Observers 0 of placements, 0 of responses>"

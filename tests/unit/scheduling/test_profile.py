@@ -21,7 +21,7 @@ from epp.plugins.lora_affinity_scorer import LoraAffinityScorer
 from epp.plugins.max_score_picker import MaxScorePicker
 from epp.plugins.prefix_cache_scorer import PrefixCacheScorer
 from epp.plugins.queue_scorer import QueueScorer
-from epp.scheduling.decision import Decision
+from epp.scheduling.decision import Decision, describe_decision
 from epp.scheduling.profile import PATIENCE, NamedFilter, NamedPicker, Profile, WeightedScorer
 from epp.types import InferenceRequest, Snapshot
 from tests.pickers import Clock
@@ -415,3 +415,54 @@ def test_a_decision_keeps_its_values_when_the_pool_goes_on() -> None:
     store.scraped("pod-0", load(0, 0.9), INTERVAL, NOW)
     store.apply(Snapshot(None))
     assert transcript(decision) == before
+
+
+@dataclass
+class Explaining(Fixed):
+    """Says what its scores are made of; or something else."""
+
+    told: Any = None
+
+    @property
+    def terms(self) -> Any:
+        if isinstance(self.told, Exception):
+            raise self.told
+        return lambda: self.told
+
+
+def made_of(told: Any) -> list[dict[str, Any]]:
+    """What a decision between two shows of it, by candidate."""
+    store = store_of(load(0, 0.0), load(0, 0.0))
+    plugin = Explaining([1.0, 0.5], told={})
+    scorer = WeightedScorer("why", "test-scorer", plugin, 1)
+    other = WeightedScorer("other", "test-scorer", Fixed([0.0, 0.0]), 1)
+    profile = Profile("default", [], [scorer, other], best())
+    plugin.told = told
+    decision = profile.run(request(), everyone(store), RNG)
+    assert decision.picked == (endpoint(store, 0),)
+    return [each.get("terms", {}).get("why", {}) for each in describe_decision(decision)["candidates"]]
+
+
+class TestTerms:
+    def test_those_of_each_candidate(self) -> None:
+        assert made_of({"queue s": np.array([0.0, 2.5])}) == [{"queue s": 0.0}, {"queue s": 2.5}]
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            {"a": np.zeros(3)},
+            {"a": None},
+            None,
+            7,
+            OSError(),
+            AttributeError(),
+        ],
+        ids=repr,
+    )
+    def test_what_cannot_be_told_harms_nobody(self, told: Any) -> None:
+        assert made_of(told) == [{}, {}]
+
+    def test_a_profile_without_them_shows_none(self) -> None:
+        store = store_of(load(0, 0.0))
+        decision = fixed_profile([1.0]).run(request(), everyone(store), RNG)
+        assert "terms" not in describe_decision(decision)["candidates"][0]
