@@ -20,6 +20,11 @@ IDLE_TIMEOUT = 1800
 # Attempts after the first: the fallbacks of the picker's list, then endpoints of Envoy's own choice.
 RETRIES = 3
 
+# Draws of an endpoint for each of these attempts, until it is one that was not tried. Envoy draws the less
+# busy of two, and one that is gone is never busy: with two endpoints, of which one was gone, 17 of 400
+# requests still went there after 3 draws each, and none after 20.
+HOST_SELECTIONS = 20
+
 # What is safe to try again: nothing of the request had reached a server.
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 
@@ -123,7 +128,7 @@ def _route(settings: GatewaySettings) -> Json:
                 "retry_on": RETRY_ON,
                 "num_retries": RETRIES,
                 "retry_host_predicate": [_previous_hosts()],
-                "host_selection_retry_max_attempts": RETRIES,
+                "host_selection_retry_max_attempts": HOST_SELECTIONS,
             },
         },
     }
