@@ -34,9 +34,10 @@ async def test_an_idle_server_is_known(stack: Stack) -> None:
             await complete(client, "Who is there?", ADAPTERS[0])
 
     async def is_known() -> bool:
-        return all(seen["max_lora"] == len(ADAPTERS) for seen in (await stack.picker.endpoints()).values())
+        seen = (await stack.picker.endpoints()).values()
+        return all((each["max_lora"], each["running"]) == (len(ADAPTERS), 0) for each in seen)
 
-    await eventually(is_known, "the picker's knowing how many adapters a server holds")
+    await eventually(is_known, "the picker's knowing how many adapters a server holds, and that it is idle")
     endpoints = await stack.picker.endpoints()
     for server in stack.servers:
         seen = endpoints[server.address]
