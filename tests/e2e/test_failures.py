@@ -26,7 +26,7 @@ import pytest_asyncio
 from tests.e2e.asks import COMPLETIONS, ask, completion, connection, http_head, picked_for
 from tests.e2e.load import Load
 from tests.e2e.process import eventually
-from tests.e2e.stack import Gateway, Picker, Pool, Stack, request_id, running_stack
+from tests.e2e.stack import Gateway, Picker, Pool, Simulators, Stack, request_id, running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -222,6 +222,29 @@ class TestDeadServer:
             assert answer.status_code == 503
             assert "x-inference-error-reason" not in answer.headers
             await eventually(own.picker.is_idle)
+
+
+async def test_a_server_that_is_gone_gets_no_request_for_being_idle(tmp_path: Path) -> None:
+    picks_any = (
+        "--config-text={apiVersion: inference.networking.x-k8s.io/v1alpha1, kind: EndpointPickerConfig,"
+        " plugins: [{type: random-picker}]}"
+    )
+    async with Simulators(tmp_path, 2) as sim:
+        pool = Pool(tmp_path / "pool", sim.addresses)
+        async with (
+            Picker(tmp_path, pool, picks_any, *BELIEVING) as picker,
+            Gateway(tmp_path, picker, pool) as gateway,
+        ):
+            await sim.set_faults(sim.addresses[0], die_after=0)
+            places = asyncio.Semaphore(12)  # so that the other server is never idle
+
+            async def ask_one() -> int:
+                async with places:
+                    return (await ask(gateway.client, COMPLETIONS, completion(max_tokens=20))).status_code
+
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(ask_one()) for _ in range(200)]
+    assert {task.result() for task in tasks} == {200}
 
 
 async def test_every_server_away_and_back(stack: Stack) -> None:
