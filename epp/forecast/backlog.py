@@ -114,6 +114,7 @@ class Backlogs:
         self._clear_at: Floats = np.zeros(0)
         self._overdue_at: Floats = np.zeros(0)
         self._pending: Floats = np.zeros(0)
+        self._tokens: Floats = np.zeros(0)
         self._queues: dict[int, _Queue] = {}
         self._works: dict[int, Work] = {}
 
@@ -125,6 +126,7 @@ class Backlogs:
         self._clear_at = grown(self._clear_at, slots, -np.inf)
         self._overdue_at = grown(self._overdue_at, slots, np.inf)
         self._pending = grown(self._pending, slots, 0.0)
+        self._tokens = grown(self._tokens, slots, 0.0)
 
     def seconds(self, slots: Slots, now: float) -> Floats:
         """Until the endpoints at `slots` are done with what they have.
@@ -139,6 +141,10 @@ class Backlogs:
     def pending(self, slots: Slots) -> Floats:
         """Requests whose answers have not begun, at the endpoints at `slots`."""
         return self._pending[slots]
+
+    def tokens(self, slots: Slots) -> Floats:
+        """Tokens that those requests have to compute, and need room in the KV cache for."""
+        return self._tokens[slots]
 
     def add(self, key: int, work: Work) -> None:
         """A request was placed."""
@@ -182,3 +188,4 @@ class Backlogs:
     def _show(self, slot: int, queue: _Queue) -> None:
         self._clear_at[slot], self._overdue_at[slot] = queue.clear_at, queue.overdue_at
         self._pending[slot] = len(queue.works)
+        self._tokens[slot] = queue.tokens if queue.works else 0.0

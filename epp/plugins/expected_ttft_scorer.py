@@ -16,6 +16,7 @@ import numpy as np
 from epp.config.constraints import Doc, Range
 from epp.datastore.adapters import Adapters
 from epp.datastore.endpoints import Candidates, Endpoint, Floats, Slots
+from epp.datastore.store import Datastore
 from epp.forecast.backlog import Backlogs, Work
 from epp.forecast.mean import FadingMean
 from epp.forecast.prefill import PrefillSpeed, pairs_of
@@ -46,7 +47,6 @@ _LEAST_SECONDS = 1e-3
 class _Forecast(NamedTuple):
     """Of one request at each candidate: what it has to compute, and what its cost in seconds is made of."""
 
-    request: InferenceRequest
     now: float
     slots: Slots
     cached: Floats  # tokens
@@ -55,14 +55,20 @@ class _Forecast(NamedTuple):
     prefill: Floats
     adapter: Floats
     steps: Floats | None  # of lora-affinity-scorer; None: no adapter is asked for
+    memory: Floats
+    squeeze: Floats
     in_flight: Floats
     disturbance_weight: float
     crowd: float  # for each request in flight
 
     @property
     def cost(self) -> Floats:
-        harm = self.in_flight * (self.disturbance_weight * self.prefill + self.crowd)
-        return self.queue + self.prefill + self.adapter + harm
+        first_token = self.queue + self.prefill + self.adapter + self.memory
+        return (
+            first_token
+            + self.in_flight * (self.disturbance_weight * self.prefill + self.crowd)
+            + self.squeeze
+        )
 
     def terms(self) -> Mapping[str, Floats]:
         return {
@@ -70,8 +76,10 @@ class _Forecast(NamedTuple):
             "queue s": self.queue,
             "prefill s": self.prefill,
             "adapter s": self.adapter,
+            "memory s": self.memory,
             "disturbance s": self.in_flight * self.disturbance_weight * self.prefill,
             "crowd s": self.in_flight * self.crowd,
+            "squeeze s": self.squeeze,
         }
 
 
@@ -80,12 +88,13 @@ class ExpectedTtftScorer:
     """Prefers the endpoint that is expected to begin its answer soonest, and to be disturbed least by it.
 
     The score is the least cost of all candidates / the endpoint's cost. The cost is in seconds: the work
-    queued there, the prefill of what the endpoint does not have cached, and the wait for the adapter make the
-    expected time to the first token. Two more terms stand for what the request does to others:
-    `disturbanceWeight` of the time for which its prefill holds up each answer in flight there, and
-    `crowdWeight` of an answer's usual duration for an endpoint with as many requests as the mean. Speeds, of
-    the pool and of each endpoint, are learned from the moments at which answers begin, or end if they come as
-    a whole.
+    queued there, the prefill of what the endpoint does not have cached, and the wait for the adapter and
+    for room in the KV cache make the expected time to the first token. Three more terms stand for what the
+    request does to others: `disturbanceWeight` of the time for which its prefill holds up each answer in
+    flight there; `crowdWeight` of an answer's usual duration for an endpoint with as many requests as the
+    mean; and, where the cache is full, the time for which the requests that wait there lack what it takes.
+    Speeds, of the pool and of each endpoint, are learned from the moments at which answers begin, or end if
+    they come as a whole.
     """
 
     disturbance_weight: Annotated[
@@ -101,6 +110,7 @@ class ExpectedTtftScorer:
     _producer: ApproxPrefixCacheProducer = field(
         init=False, repr=False, default_factory=ApproxPrefixCacheProducer
     )
+    _store: Datastore = field(init=False, repr=False, default_factory=Datastore)
     _adapters: Adapters = field(init=False, repr=False, default_factory=Adapters)
     _speed: PrefillSpeed = field(init=False, repr=False, default_factory=PrefillSpeed)
     _backlogs: Backlogs = field(init=False, repr=False, default_factory=Backlogs)
@@ -117,34 +127,38 @@ class ExpectedTtftScorer:
         init=False, repr=False, default_factory=lambda: FadingMean(_FIRST_PREFILL_SECONDS, _MEMORY)
     )
     _begun_at: dict[int, float] = field(init=False, repr=False, default_factory=dict)
-    _latest: _Forecast | None = field(init=False, repr=False, default=None)
+    # Of the request that is being placed. What decisions keep of it, its terms, does not hold the request.
+    _latest: tuple[InferenceRequest, _Forecast] | None = field(init=False, repr=False, default=None)
     # The request that has just ended, its work and when, if its answer came as a whole.
     _whole: tuple[InferenceRequest, Work, float] | None = field(init=False, repr=False, default=None)
 
     def setup(self, context: Context) -> None:
         """See NeedsContext."""
         self._producer = context.shared(ApproxPrefixCacheProducer, self.prefix_match_info_producer_name)
+        self._store = context.store
         self._adapters = context.store.adapters
 
     def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
         """1 for the least cost, 0.5 for twice as much."""
         if not len(endpoints):
             return np.zeros(0)
-        self._latest = self._forecast(request, endpoints)
-        cost = np.maximum(self._latest.cost, _LEAST_SECONDS)
+        forecast = self._forecast(request, endpoints)
+        self._latest = (request, forecast)
+        cost = np.maximum(forecast.cost, _LEAST_SECONDS)
         scores: Floats = float(np.minimum.reduce(cost)) / cost
         return scores
 
     @property
     def terms(self) -> Terms:
         """See Explained."""
-        return dict if self._latest is None else self._latest.terms
+        return dict if self._latest is None else self._latest[1].terms
 
     def placed(self, request: InferenceRequest, endpoint: Endpoint, profile: str) -> None:
         """See PlacementObserver. What was foreseen of the endpoint is its work from now on."""
-        latest, self._latest = self._latest, None
-        if latest is None or latest.request is not request:
+        asked, self._latest = self._latest, None
+        if asked is None or asked[0] is not request:
             return
+        latest = asked[1]
         index = int(latest.slots.searchsorted(endpoint.slot))
         if index == len(latest.slots) or latest.slots[index] != endpoint.slot:
             return  # of another profile
@@ -207,8 +221,8 @@ class ExpectedTtftScorer:
         in_flight = endpoints.in_flight.astype(np.float64)
         mean = max(float(np.add.reduce(in_flight)) / len(in_flight), 1.0)
         steps = adapter_steps(self._adapters, request.target_model, slots)
+        memory, squeeze = self._memory(endpoints, tokens)
         return _Forecast(
-            request,
             now,
             slots,
             cached,
@@ -217,6 +231,8 @@ class ExpectedTtftScorer:
             self._speed.seconds(slots, tokens, cached, now),
             np.zeros(len(slots)) if steps is None else self._adapter_seconds(steps),
             steps,
+            memory,
+            squeeze,
             in_flight,
             self.disturbance_weight,
             self.crowd_weight * self._answer_seconds.value / mean,
@@ -233,6 +249,24 @@ class ExpectedTtftScorer:
             waiting = np.where(np.isnan(waiting), np.fmax.reduce(waiting, initial=0.0), waiting)
         others = np.maximum(waiting - self._backlogs.pending(endpoints.slots), 0.0)
         return seconds + self._prefill_seconds.value * others
+
+    def _memory(self, endpoints: Candidates, tokens: Floats) -> tuple[Floats, Floats]:
+        """Seconds until the KV cache has room for `tokens`, and what others there wait longer for want of it.
+
+        A cache is given back once in an answer's usual duration. Where its size or use is not known nothing
+        is foreseen.
+        """
+        slots = endpoints.slots
+        capacity = self._store.endpoints.cache_tokens[slots]
+        held = endpoints.kv_usage * capacity
+        short = self._backlogs.tokens(slots) + tokens - (capacity - held)
+        full = short > 0.0
+        if not full.any():
+            return np.zeros(len(slots)), np.zeros(len(slots))
+        a_token = self._answer_seconds.value / capacity
+        memory = np.where(full, a_token * np.minimum(short, capacity), 0.0)
+        squeeze = np.where(full, a_token * tokens * self._backlogs.pending(slots), 0.0)
+        return memory, squeeze
 
     def _learn(self, work: Work, now: float, output: int = 0) -> None:
         seconds = now - work.placed_at

@@ -166,10 +166,10 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
 def _told(tell: Terms, count: int) -> dict[str, list[float]]:
     """A scorer's terms; none if it cannot tell them, which harms nobody."""
     try:
-        told = {name: values.tolist() for name, values in tell().items()}
+        told = {str(name): np.asarray(values, np.float64) for name, values in tell().items()}
     except Exception:
         return {}
-    return {name: values for name, values in told.items() if len(values) == count}
+    return {name: values.tolist() for name, values in told.items() if values.shape == (count,)}
 
 
 def _describe_candidate(

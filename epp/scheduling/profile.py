@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -82,7 +82,10 @@ class Profile:
         self._weights = {scorer.name: scorer.weight for scorer in scorers}
         self._weight_row = np.array([scorer.weight for scorer in scorers], np.float64)
         self._explained = [
-            (scorer, scorer.plugin) for scorer in scorers if isinstance(scorer.plugin, Explained)
+            # By the class: a property is not to be asked before there are scores.
+            (scorer, cast(Explained, scorer.plugin))
+            for scorer in scorers
+            if hasattr(type(scorer.plugin), "terms")
         ]
         # Scores that follow from loads alone, and the candidates and loads that they hold for.
         self._kept: tuple[Candidates, int, Floats] | None = None

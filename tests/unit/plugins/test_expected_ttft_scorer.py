@@ -118,6 +118,16 @@ class TestTerms:
         assert Story(None, None).terms("queue s") == [0.0, 0.0]
         assert Story(None, None).scores(request(b"x" * 400)) == [1.0, 1.0]
 
+    def test_a_full_cache_is_given_back_once_in_the_duration_of_an_answer(self) -> None:
+        """16,000 tokens in 2 s. Of the free 1,600 a request takes 1,000, and the next lacks 400."""
+        full = LoadSample(0, 0, 0.9, 16, 1000)
+        roomy = LoadSample(0, 0, 0.1, 16, 1000)
+        story = Story(full, roomy, IDLE)  # the last does not tell its size
+        assert story.terms("memory s") == story.terms("squeeze s") == [0.0, 0.0, 0.0]
+        story.place(0)
+        assert story.terms("memory s") == pytest.approx([400 / 16_000 * 2.0, 0.0, 0.0])
+        assert story.terms("squeeze s") == pytest.approx([1000 / 16_000 * 2.0, 0.0, 0.0])
+
     def test_disturbance_and_crowd(self) -> None:
         story = Story(IDLE, IDLE, disturbance=0.5, crowd=0.25)
         held = [story.store.reserve(endpoint(story.store, number), 1, "base") for number in (0, 0, 0, 1)]
@@ -338,7 +348,9 @@ def test_a_decision_shows_the_terms() -> None:
     placement = place(picker)
     place(picker, 1)
     told = picker.decisions.latest(2)
-    names = {"uncached tokens", "queue s", "prefill s", "adapter s", "disturbance s", "crowd s"}
+    names = {"uncached tokens"} | {
+        f"{term} s" for term in ("queue", "prefill", "adapter", "memory", "disturbance", "crowd", "squeeze")
+    }
     for decision in told:
         for candidate in decision["candidates"]:
             assert set(candidate["terms"]) == {"expected-ttft-scorer"}
