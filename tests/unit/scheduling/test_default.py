@@ -11,4 +11,4 @@ def test_the_built_in_configuration_is_one_that_a_file_could_have() -> None:
 
 def test_it_is_one_scorer_whose_unit_is_seconds() -> None:
     [profile] = DEFAULT_CONFIG.profiles
-    assert [ref.name for ref in profile.plugins][0] == "expected-ttft-scorer"
+    assert next(ref.name for ref in profile.plugins) == "expected-ttft-scorer"
