@@ -5,7 +5,7 @@ The way of a request, in the order to read the code:
 1. `epp.transport`     bytes of Envoy's ext_proc stream become messages (`epp.wire`), and answers bytes again
 2. `epp.conversation`  one stream: passes messages to the state machine and its question to the director
 3. `epp.extproc`       the state machine: what to answer to which message, and when to ask for an endpoint
-4. `epp.director`      THE MAIN PATH: read the request, admit it, choose, reserve (`epp.placer`); and give it all back
+4. `epp.director`      THE MAIN PATH: read the request, have it placed (`epp.placer`), and give it all back
 5. `epp.parse`         what is asked for: API, model, prompt; later what the answer says of tokens
 6. `epp.admission`     who may go on, who is refused
 7. `epp.scheduling`    the profile: filters, weighted scorers, a picker; the decision with its reasons
