@@ -14,7 +14,7 @@ from tests.e2e.process import eventually, free_ports
 from tests.e2e.stack import Gateway, Picker, Pool
 from tests.vllm.install import install, wanted_folder
 from tests.vllm.server import Vllm, make_model
-from tests.vllm.stack import PATIENT, Stack, openai_client
+from tests.vllm.stack import BY_KNOWN_LOAD, PATIENT, Stack, openai_client
 
 FOUND = pytest.StashKey[list[str]]()
 
@@ -51,7 +51,7 @@ async def running(servers: tuple[Vllm, Vllm], model_folder: Path) -> AsyncIterat
     folder = model_folder.parent
     pool = Pool(folder / "pool", (server.address for server in servers))
     async with (
-        Picker(folder, pool, PATIENT) as picker,
+        Picker(folder, pool, PATIENT, BY_KNOWN_LOAD) as picker,
         Gateway(folder, picker, pool, served_by_header=True) as gateway,
         openai_client(gateway.port) as client,
     ):

@@ -20,6 +20,18 @@ from tests.vllm.server import BASE_MODEL, Load, Vllm
 # page then takes more than a second now and then; with the default of 2 s it would count as gone.
 PATIENT = "--metrics-staleness-threshold=5s"
 
+# Flag of the picker: scores of what is known now, so that a test can say where a request goes. What the
+# built-in profile learns from answers depends on how fast the machine was.
+BY_KNOWN_LOAD = (
+    "--config-text={apiVersion: inference.networking.x-k8s.io/v1alpha1, kind: EndpointPickerConfig,"
+    " plugins: [{type: queue-scorer}, {type: kv-cache-utilization-scorer}, {type: prefix-cache-scorer},"
+    " {type: lora-affinity-scorer}, {type: active-request-scorer}],"
+    " schedulingProfiles: [{name: known, plugins: [{pluginRef: queue-scorer, weight: 2},"
+    " {pluginRef: kv-cache-utilization-scorer, weight: 2},"
+    " {pluginRef: prefix-cache-scorer, weight: 3}, {pluginRef: lora-affinity-scorer, weight: 2},"
+    " {pluginRef: active-request-scorer, weight: 2}]}]}"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
