@@ -27,7 +27,7 @@ def test_without_flags() -> None:
 
 def test_files(tmp_path: Path) -> None:
     (tmp_path / "fleet.yaml").write_text("engines: [{count: 3, name: gpu}]\n")
-    (tmp_path / "sweep.yaml").write_text("weights: {queue-scorer: [1, 4]}\n")
+    (tmp_path / "sweep.yaml").write_text("base: reference\nweights: {queue-scorer: [1, 4]}\n")
     setup = read("--fleet", f"{tmp_path}/fleet.yaml", "--sweep", f"{tmp_path}/sweep.yaml", "--requests", "10")
     assert list(setup.scenario.fleet) == ["gpu-0", "gpu-1", "gpu-2"]
     assert setup.sweep is not None

@@ -65,7 +65,11 @@ def test_every_combination_but_the_base_itself(tmp_path: Path) -> None:
 
 
 def test_what_the_base_leaves_out_is_unset(tmp_path: Path) -> None:
-    sweep = read(tmp_path, "parameters: {prefix-cache-scorer: {blockSizeTokens: [32]}}\n")
+    sweep = read(
+        tmp_path,
+        "base: sticky-until-saturated\n"
+        "parameters: {inflight-load-producer: {maxEstimatedOutputTokens: [32]}}\n",
+    )
     assert [value for _, value in sweep.settings(sweep.base)] == ["unset"]
 
 
@@ -78,7 +82,7 @@ def test_a_variant_is_a_whole_file(tmp_path: Path) -> None:
 
 
 def test_a_sample_is_drawn_once_each_and_from_the_seed(tmp_path: Path) -> None:
-    text = "samples: 20\nweights:\n" + "".join(
+    text = "base: reference\nsamples: 20\nweights:\n" + "".join(
         f"  {name}: [{', '.join(map(str, range(1, 100)))}]\n"
         for name in ("queue-scorer", "kv-cache-utilization-scorer", "prefix-cache-scorer")
     )
@@ -94,11 +98,11 @@ def test_a_sample_as_large_as_the_grid_is_the_grid(tmp_path: Path) -> None:
 
 def test_all_faults_at_once(tmp_path: Path) -> None:
     text = """\
-base: default
+base: reference
 objective: gooput
 weights:
   prefix-cache-scorr: [1, 3]
-  active-request-scorer: [0, x]
+  kv-cache-utilization-scorer: [0, x]
   queue-scorer: [1, 1]
 parameters:
   prefix-cache-scorer:
@@ -108,9 +112,9 @@ parameters:
     assert faults(tmp_path, text) == [
         'sweep.yaml:2: objective: has to be one of goodput, ttft, tpot, not "gooput"; '
         'did you mean "goodput"?',
-        'sweep.yaml:4: weights.prefix-cache-scorr: "prefix-cache-scorr" is no plugin of default; '
+        'sweep.yaml:4: weights.prefix-cache-scorr: "prefix-cache-scorr" is no plugin of reference; '
         'did you mean "prefix-cache-scorer"?',
-        'sweep.yaml:5: weights.active-request-scorer[1]: has to be a number, not "x"',
+        'sweep.yaml:5: weights.kv-cache-utilization-scorer[1]: has to be a number, not "x"',
         "sweep.yaml:6: weights.queue-scorer: has 1.0 more than once",
         'sweep.yaml:9: parameters.prefix-cache-scorer.blockSizeTokens[1]: has to be a whole number, not "no"',
         "sweep.yaml:10: parameters.prefix-cache-scorer.blocksizetoken: prefix-cache-scorer has no such "
@@ -130,8 +134,8 @@ def test_faults_of_the_base_are_told_with_those_of_the_sweep(tmp_path: Path) -> 
     [
         ("base: default\n", "neither weights nor parameters"),
         ("base: random\nweights: {random-picker: [1]}\n", '"random-picker" has no weight: it is no scorer'),
-        ("parameters: {prefix-cache-scorer: {blockSizeTokens: [0]}}\n", "sweep.yaml:1: .*0"),
-        ("weights: {queue-scorer: []}\n", "1 to 100 items, not 0"),
+        ("base: reference\nparameters: {prefix-cache-scorer: {blockSizeTokens: [0]}}\n", "sweep.yaml:2: .*0"),
+        ("base: reference\nweights: {queue-scorer: []}\n", "1 to 100 items, not 0"),
     ],
 )
 def test_a_sweep_that_cannot_be(tmp_path: Path, text: str, message: str) -> None:
@@ -141,8 +145,8 @@ def test_a_sweep_that_cannot_be(tmp_path: Path, text: str, message: str) -> None
 
 def test_a_grid_that_is_too_large_needs_a_sample(tmp_path: Path) -> None:
     many = ", ".join(map(str, range(100)))
-    names = ("queue-scorer", "prefix-cache-scorer", "active-request-scorer")
-    text = "weights:\n" + "".join(f"  {name}: [{many}]\n" for name in names)
+    names = ("queue-scorer", "prefix-cache-scorer", "kv-cache-utilization-scorer")
+    text = "base: reference\nweights:\n" + "".join(f"  {name}: [{many}]\n" for name in names)
     assert faults(tmp_path, text) == [
         "sweep.yaml:1: samples: is missing: there are 1000000 combinations, and at most 10000 are run"
     ]

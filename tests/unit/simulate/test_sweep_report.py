@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def sweep(path: Path, objective: str) -> Sweep:
-    path.write_text(f"objective: {objective}\nweights: {{queue-scorer: [1, 5, 9]}}\n")
+    path.write_text(f"base: reference\nobjective: {objective}\nweights: {{queue-scorer: [1, 5, 9]}}\n")
     return load_sweep(str(path), 1, load_policy)
 
 
@@ -71,7 +71,7 @@ def test_a_time_that_is_not_known_is_the_worst(path: Path) -> None:
 
 def test_the_table_marks_the_base(path: Path) -> None:
     lines = table_text(sweep_table(swept := sweep(path, "goodput"), ranked(swept, FOUND))).splitlines()
-    assert lines[0] == "Sweep of default: the best of 4 by goodput"
+    assert lines[0] == "Sweep of reference: the best of 4 by goodput"
     assert [line.split()[:3] for line in lines[-4:]] == [
         ["1", "1", MEASURES_IN_SLO],
         ["2", "5", MEASURES_IN_SLO],
