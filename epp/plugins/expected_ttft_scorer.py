@@ -40,6 +40,9 @@ _NOT_SERVED_SECONDS = 3600.0
 # Answers that those are remembered for.
 _MEMORY = 100.0
 
+# Costs up to this many times the least are as good: no forecast is better than that, and equals take turns.
+_AS_GOOD = 1.05
+
 # Costs are at least this, seconds, so that they have a ratio.
 _LEAST_SECONDS = 1e-3
 
@@ -139,14 +142,14 @@ class ExpectedTtftScorer:
         self._adapters = context.store.adapters
 
     def score(self, request: InferenceRequest, endpoints: Candidates) -> Floats:
-        """1 for the least cost, 0.5 for twice as much."""
+        """1 for the least cost and those as good, about 0.5 for twice as much."""
         if not len(endpoints):
             return np.zeros(0)
         forecast = self._forecast(request, endpoints)
         self._latest = (request, forecast)
         cost = np.maximum(forecast.cost, _LEAST_SECONDS)
-        scores: Floats = float(np.minimum.reduce(cost)) / cost
-        return scores
+        scores: Floats = (_AS_GOOD * float(np.minimum.reduce(cost))) / cost
+        return np.minimum(scores, 1.0)
 
     @property
     def terms(self) -> Terms:
@@ -163,6 +166,8 @@ class ExpectedTtftScorer:
         if index == len(latest.slots) or latest.slots[index] != endpoint.slot:
             return  # of another profile
         prefill, tokens = latest.prefill.item(index), latest.tokens.item(index)
+        if not tokens:
+            return  # nothing to prefill
         self._prefill_seconds.add(prefill)
         self._backlogs.add(
             id(request),
@@ -217,7 +222,8 @@ class ExpectedTtftScorer:
         prompt = float(request.body.prompt.tokens)
         matched, size = self._producer.match(request, endpoints)
         cached = matched * (prompt / size if size else 0.0)
-        tokens = np.maximum(prompt - cached, 1.0)  # the last one is always computed
+        # The last token is always computed; a request without a prompt, such as GET /v1/models, has none.
+        tokens = np.maximum(prompt - cached, min(prompt, 1.0))
         in_flight = endpoints.in_flight.astype(np.float64)
         mean = max(float(np.add.reduce(in_flight)) / len(in_flight), 1.0)
         steps = adapter_steps(self._adapters, request.target_model, slots)
@@ -228,7 +234,7 @@ class ExpectedTtftScorer:
             cached,
             tokens,
             self._queue(endpoints),
-            self._speed.seconds(slots, tokens, cached, now),
+            self._speed.seconds(slots, tokens, cached, now) if prompt else np.zeros(len(slots)),
             np.zeros(len(slots)) if steps is None else self._adapter_seconds(steps),
             steps,
             memory,

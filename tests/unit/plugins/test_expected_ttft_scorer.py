@@ -142,7 +142,7 @@ class TestTerms:
         story = Story(IDLE, load(1, 0.0), disturbance=0.5, crowd=0.25)
         story.store.reserve(endpoint(story.store, 0), 1, "base")
         costs = [THOUSAND + 0.5 * THOUSAND + 0.25 * 2.0, 0.1 + THOUSAND]
-        assert story.scores(story.asked()) == pytest.approx([costs[1] / costs[0], 1.0])
+        assert story.scores(story.asked()) == pytest.approx([1.05 * costs[1] / costs[0], 1.0])
 
     def test_how_long_answers_take_is_learned(self) -> None:
         story = Story(IDLE, crowd=1.0)
@@ -163,7 +163,20 @@ class TestTerms:
         assert Story(IDLE).scorer.terms() == {}
 
     def test_a_request_without_a_prompt(self) -> None:
-        assert Story(IDLE, load(2, 0.0)).scores(request()) == pytest.approx([1.0, 0.0201 / 0.2201])
+        story = Story(IDLE, load(2, 0.0))
+        assert story.terms("prefill s", request()) == [0.0, 0.0]
+        assert story.scores(request()) == pytest.approx([1.0, 1.05 * 0.001 / 0.2])
+        story.place(0, request())
+        assert story.kept == 0, "nothing is to be prefilled"
+
+    def test_costs_within_five_per_cent_are_as_good(self) -> None:
+        story = Story(IDLE, IDLE, IDLE, crowd=1.0)
+        for number, requests in ((0, 100), (1, 102), (2, 120)):
+            for _ in range(requests):
+                story.store.reserve(endpoint(story.store, number), 1, "base")
+        scores = story.scores(story.asked())
+        assert scores[:2] == [1.0, 1.0]
+        assert scores[2] < 1.0
 
 
 class TestAdapters:
