@@ -86,7 +86,7 @@ def workloads(conversation: str, code: str) -> dict[str, Workload]:
     traces = {
         "conversation": Workload(
             conversation,
-            "Mooncake's conversation trace, its first 3,000 requests; a good TTFT is 10 s, a good TPOT 200 ms",
+            "Mooncake's conversation trace, 3,000 requests; good are a TTFT of 10 s, a TPOT of 200 ms",
             3000,
             alike(8),
             slo=SLO_OF_LONG_PROMPTS,
