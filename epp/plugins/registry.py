@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from epp.config.catalogue import Catalogue, Kind, PluginType
 from epp.plugin import (
     DepartureObserver,
+    EndObserver,
     Filter,
+    FirstTokenObserver,
     Parser,
     Picker,
     PlacementObserver,
@@ -184,7 +186,9 @@ _PROTOCOLS: tuple[tuple[type, Kind], ...] = (
     (Decider, "decider"),
     (PlacementObserver, "observer"),
     (ResponseObserver, "observer"),
+    (FirstTokenObserver, "observer"),
     (UsageObserver, "observer"),
+    (EndObserver, "observer"),
     (DepartureObserver, "observer"),
 )
 

@@ -66,3 +66,16 @@ def test_users_types_join_and_are_no_longer_unsupported() -> None:
     assert joined.types["latency-scorer"].cls is Mine
     assert "latency-scorer" not in joined.unsupported
     assert joined.types.keys() - OWN_TYPES.types.keys() == {"latency-scorer"}
+
+
+class _Clock:
+    def first_token(self, request: object, endpoint: object, now: float) -> None: ...
+
+
+class _Ledger:
+    def ended(self, request: object, endpoint: object, now: float) -> None: ...
+
+
+@pytest.mark.parametrize("cls", [_Clock, _Ledger])
+def test_who_is_told_of_answers_alone_is_a_plugin(cls: type) -> None:
+    assert kinds_of(cls) == {"observer"}
