@@ -74,6 +74,7 @@ class VirtualPicker:
         self.policy = build_policy(
             config, self.store, _SERVE.metrics_staleness_threshold, Watcher(misbehaved=self._misbehaved)
         )
+        self.tells_lengths = False  # whether requests say how long their answers will be: to the oracle alone
         self._placer = Placer(self.store, self.policy, rng)
         self.cadence = Cadence(scrape_interval, rng)
         for name in names:
@@ -99,6 +100,7 @@ class VirtualPicker:
             Api.COMPLETIONS,
             model,
             stream=True,
+            max_tokens=arrival.output_tokens if self.tells_lengths else None,
             prompt=Prompt((memoryview(prompt),), tokens),
         )
         request = InferenceRequest(
@@ -127,11 +129,15 @@ class VirtualPicker:
         if self.policy.observers.see_first_tokens:
             self.policy.observers.first_token(placed.request, placed.endpoint, now)
 
-    def answer_ended(self, placed: Placed, usage: Usage, now: float) -> None:
-        """An answer is complete: gives back what the request held."""
+    def give_back(self, placed: Placed, now: float) -> None:
+        """A request is over, however it ended."""
         placed.reservation.release()
         if self.policy.observers.see_ends:
             self.policy.observers.ended(placed.request, placed.endpoint, now)
+
+    def answer_ended(self, placed: Placed, usage: Usage, now: float) -> None:
+        """An answer is complete: gives back what the request held."""
+        self.give_back(placed, now)
         if self.policy.observers.see_usage:
             self.policy.observers.used(placed.request, usage)
 

@@ -66,6 +66,7 @@ def simulate(config: PickerConfig, scenario: Scenario, progress: Progress = lamb
     for plugin in picker.policy.plugins:
         if isinstance(plugin, OracleScorer):
             plugin.see(fleet)
+            picker.tells_lengths = True
     workload = arrivals(scenario.workload, scenario.requests, scenario.rate, scenario.seed)
     outcome = Simulation(picker, fleet, workload, lag=scenario.scrape_lag, progress=progress).run()
     outcome.misbehaved.update(picker.misbehaved)

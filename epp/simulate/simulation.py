@@ -195,7 +195,7 @@ class Simulation:
         try:
             server.submit(request, now)
         except ValueError:
-            placed.reservation.release()
+            self._picker.give_back(placed, now)
             self.outcome.impossible.append(arrival)
             return
         self.outcome.prompt_tokens += request.prompt_tokens

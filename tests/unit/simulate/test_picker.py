@@ -35,6 +35,15 @@ def test_a_request_is_counted_until_its_answer_ends(picker: VirtualPicker) -> No
     assert endpoints.in_flight.sum() == endpoints.in_flight_tokens.sum() == 0
 
 
+@pytest.mark.parametrize(("tells", "limit"), [(False, None), (True, 10)])
+def test_only_the_oracle_is_told_how_long_an_answer_will_be(
+    picker: VirtualPicker, tells: bool, limit: int | None
+) -> None:
+    picker.tells_lengths = tells
+    arrival = asked()
+    assert picker.place(arrival, "1", text(arrival.prompt), 0.0).request.body.max_tokens == limit
+
+
 def test_no_prompt_is_kept(picker: VirtualPicker) -> None:
     arrival = asked()
     assert picker.place(arrival, "1", text(arrival.prompt), 0.0).request.body.prompt.parts == ()

@@ -8,6 +8,7 @@ from math import factorial
 
 import pytest
 
+from epp.plugins.expected_ttft_scorer import ExpectedTtftScorer
 from epp.sim.engine import Engine, EngineConfig, EngineCounters, StepResult
 from epp.sim.sequence import Sequence, SimRequest
 from epp.simulate.picker import VirtualPicker
@@ -184,6 +185,8 @@ def test_a_request_beyond_the_kv_cache_is_impossible() -> None:
     outcome, chosen = two_engines("default", [arrival])
     assert outcome.impossible == [arrival]
     assert chosen.store.endpoints.in_flight.sum() == 0
+    [scorer] = [each for each in chosen.policy.plugins if isinstance(each, ExpectedTtftScorer)]
+    assert repr(scorer._backlogs).startswith("<Backlogs of 0 requests "), "nothing waits for its first token"
 
 
 def test_progress_is_told() -> None:
